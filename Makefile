@@ -1,0 +1,47 @@
+# `make compare` and `make test` need nothing but Python 3.11 or newer and a package index: every target
+# first makes a virtual environment in $(VENV), or brings it up to date, with the versions of constraints.txt.
+
+VENV ?= .venv
+STAMP := $(VENV)/.installed
+BIN := $(abspath $(VENV))/bin
+
+# A copy of the sources laid out as they install. Static tools do not follow the mapping of searchers/,
+# spaces/ and benchmarks/ into automl_cf that an editable install makes at run time, so they read this.
+TREE := build/tree
+
+.PHONY: compare test test-slow lint clean
+.DEFAULT_GOAL := test
+
+compare: $(STAMP)
+	$(BIN)/automl-cf compare
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+test-slow: $(STAMP)
+	$(BIN)/pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target $(TREE) .
+	cd $(TREE) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p automl_cf
+	cd $(TREE) && $(BIN)/lint-imports --no-cache $(CURDIR)/pyproject.toml
+
+# setuptools first: with it the package itself is built without fetching an unpinned one.
+$(STAMP): pyproject.toml setup.py constraints.txt
+	@for python in $(PYTHON) python3 python3.11 python3.12 python3.13; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Setting up $(VENV) with $$($$python --version)"; exec $$python -m venv $(VENV); \
+		fi; \
+	done; \
+	echo "automl-cf needs Python 3.11 or newer, and none was found; name one with: make PYTHON=/path/to/python" >&2; \
+	exit 1
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""From stored events to curves, tables, figures and verdicts."""

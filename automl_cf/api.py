@@ -1,0 +1,58 @@
+"""The suite from Python: run, resume and report studies; each returns the stored run as pandas frames."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from automl_cf.analysis.output import write_outputs
+from automl_cf.analysis.run import Run
+from automl_cf.events import Event
+from automl_cf.suite import run as suite_run
+from automl_cf.suite.study import Study, make_study
+
+OnEvent = Callable[[Event], None]
+
+
+def run_study(study: Study, out: Path | str | None = None, on_event: OnEvent | None = None) -> Run:
+    """Run a study into the folder `out` (default: results/NAME-DATE-TIME), score it and draw its results.
+
+    Raises InputError before anything runs if the study, its data or the folder will not do.
+    """
+    folder = Path(out) if out else Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    suite_run.start(study, folder, on_event)
+    return report(folder)
+
+
+def resume(folder: Path | str, on_event: OnEvent | None = None) -> Run:
+    """Go on with an interrupted run; see `run_study`."""
+    suite_run.resume(Path(folder), on_event)
+    return report(folder)
+
+
+def report(folder: Path | str) -> Run:
+    """Redraw a run's curve, summary and tables from its stored events; trains nothing."""
+    run = Run.load(Path(folder))
+    write_outputs(run)
+    return run
+
+
+def load(folder: Path | str) -> Run:
+    """A stored run."""
+    return Run.load(Path(folder))
+
+
+def compare(
+    dataset: str = "ml-100k",
+    searchers: Sequence[str | dict[str, Any]] = ("bias-only", "single-op", "sif-robust", "random"),
+    seeds: Sequence[int] = (1, 2),
+    out: Path | str | None = None,
+    **study: Any,
+) -> Run:
+    """Compare searchers on a data set. Further keywords are a study's keys, such as `budget={"seconds": 30}`.
+
+    Raises InputError with one sentence for whatever is wrong.
+    """
+    values = {"name": "compare", "budget": {"seconds": 30}, **study}
+    values |= {"datasets": [dataset], "searchers": list(searchers), "seeds": list(seeds)}
+    return run_study(make_study(values, "compare"), out)

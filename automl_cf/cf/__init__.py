@@ -1,0 +1,1 @@
+"""Collaborative filtering: ratings, splits, interaction functions, models, training and metrics."""

@@ -1,0 +1,73 @@
+"""What a data set is, and how one gets its name."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automl_cf.cf.data.sources import Source, obtain
+from automl_cf.cf.ratings import RatingTensor
+from automl_cf.registry import Registry
+
+if TYPE_CHECKING:
+    from automl_cf.cf.data.planted import Truth
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Ratings, and where they come from.
+
+    ``sha256`` tells the contents: of the file, or of the values if they were generated. ``source`` is the
+    address, the path, or a description. ``truth`` is known for planted data only.
+    """
+
+    name: str
+    ratings: RatingTensor
+    sha256: str
+    source: str
+    truth: "Truth | None" = None
+
+
+datasets: Registry[Callable[..., Dataset]] = Registry(
+    "data set", "automl_cf.cf.data.sets", "automl_cf.datasets"
+)
+"""Functions that return a data set, by its name; what options they take is their own affair."""
+
+Reader = Callable[[Mapping[str, Path]], RatingTensor]
+
+
+class Fetched:
+    """A loader of a data set whose files are fetched and kept; it takes no options.
+
+    ``read`` makes the ratings of the files, which it gets by name: those of whichever source they came from.
+    """
+
+    def __init__(self, name: str, sources: tuple[Source, ...], read: Reader) -> None:
+        self.name = name
+        self.sources = sources
+        self.read = read
+        update_wrapper(
+            self, read
+        )  # for the registry it is the same after a reload, and documented by ``read``
+
+    def __call__(self) -> Dataset:
+        """Return the data set; only if its files are not in the cache are they fetched."""
+        files = obtain(self.name, self.sources)
+        return Dataset(self.name, self.read(files), self._sha256(files), self.sources[0].address)
+
+    def _sha256(self, names: Iterable[str]) -> str:
+        """Return the SHA-256 of the one file, or of several ones' SHA-256 in the order of their names."""
+        known = {member.file.name: member.file.sha256 for source in self.sources for member in source.members}
+        digests = [known[name] for name in sorted(names)]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def fetched(name: str, *sources: Source) -> Callable[[Reader], Fetched]:
+    """Register the decorated function as reader of the data set ``name``, which any of ``sources`` has."""
+
+    def decorate(read: Reader) -> Fetched:
+        return datasets.register(name)(Fetched(name, sources, read))
+
+    return decorate

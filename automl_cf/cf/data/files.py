@@ -1,0 +1,256 @@
+"""Ratings files of one's own: CSV, TSV and other separated text, Parquet; a matrix or a tensor."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from automl_cf.cf.data.cache import sha256_of
+from automl_cf.cf.data.dataset import Dataset
+from automl_cf.cf.ratings import FloatArray, RatingTensor
+from automl_cf.errors import InputError, suggest
+
+Column = str | int
+"""A column by its name in the header, or by its position, counted from 0."""
+
+# What the columns are often called, in lower case and without a type (RecBole writes "user_id:token").
+_USER = {"user", "user_id", "userid", "uid"}
+_ITEM = {"item", "item_id", "itemid", "iid", "movie", "movie_id", "movieid"}
+_VALUE = {"rating", "value", "score", "stars"}
+
+_SEPARATORS = ("\t", "::", ",", ";", "|", " ")  # a space stands for any white space, so it comes last
+_PARQUET = (".parquet", ".pq")
+
+
+_SNIFFED_LINES = 20
+
+
+def load_file(
+    path: str | PathLike[str],
+    /,
+    *,
+    index_columns: Sequence[Column] | None = None,
+    value_column: Column | None = None,
+    separator: str | None = None,
+    header: bool | None = None,
+) -> Dataset:
+    """Return the ratings of the file ``path`` as a data set of the file's name; see :func:`read_ratings`."""
+    file = Path(path)
+    ratings = read_ratings(
+        file, index_columns=index_columns, value_column=value_column, separator=separator, header=header
+    )
+    return Dataset(file.stem, ratings, sha256_of(file), str(file))
+
+
+def read_ratings(
+    path: str | PathLike[str],
+    *,
+    index_columns: Sequence[Column] | None = None,
+    value_column: Column | None = None,
+    separator: str | None = None,
+    header: bool | None = None,
+) -> RatingTensor:
+    """Return the ratings in a text or Parquet file (``.parquet``, ``.pq``), one rating a row.
+
+    ``index_columns`` are two or more columns, which make the order of the tensor; ``value_column`` has the
+    ratings. Where they are not given they are found by common names in the header; without a header they are
+    the first three columns. ``separator`` and ``header`` are detected in a text unless given; a header is a
+    first line without any number. The names of a mode's rows are sorted and become its labels. Rows are
+    counted from 1, without the header.
+
+    Raises ``InputError`` for a file that is missing, unreadable or empty, for columns that it lacks or that
+    cannot be told, for a rating that is no finite number, an index that is empty, and ratings that nobody
+    could learn from.
+    """
+    table = _inspect(Path(path), separator, header)
+    indices, value = _choose(table, index_columns, value_column)
+    frame = table.read([*indices, value])
+    values = _values(table, frame[value], value)
+    modes = [_encode(table, frame[position], position) for position in indices]
+    codes = np.column_stack([code for code, _ in modes])
+    labels = tuple(label for _, label in modes)
+    ratings = RatingTensor(codes, values, tuple(len(label) for label in labels), labels)
+    ratings.check_usable(str(path))
+    return ratings
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Which columns a file has, and how to read some of them."""
+
+    path: Path
+    names: list[str]
+    has_header: bool
+    separator: str | None  # None for Parquet
+
+    def read(self, positions: list[int]) -> pd.DataFrame:
+        """Return the columns at ``positions``, under their positions as names."""
+        try:
+            if self.separator is None:
+                names = [self.names[position] for position in positions]
+                table = pyarrow.parquet.read_table(self.path, columns=names).select(names)
+                columns: pd.DataFrame = table.to_pandas()
+                return columns.set_axis(positions, axis=1)
+            # Only the second colon of "::" is left to skip: pandas is fast with one character only.
+            step = len(self.separator)
+            frame = pd.read_csv(
+                self.path,
+                sep=r"\s+" if self.separator == " " else self.separator[0],
+                header=0 if self.has_header else None,
+                names=range(step * (len(self.names) - 1) + 1),
+                usecols=[step * position for position in positions],
+                index_col=False,
+                keep_default_na=False,  # somebody may be called "NA"
+                na_values=[""],
+                low_memory=False,
+                encoding="utf-8-sig",
+            )
+            return frame.rename(columns=lambda name: name // step)
+        except (pd.errors.ParserError, UnicodeDecodeError, pyarrow.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self.path}: cannot be read as a table of ratings: {reason}.") from error
+
+    def describe(self, position: int) -> str:
+        """Return what to call the column at ``position`` in a message."""
+        return f"column '{self.names[position]}'" if self.has_header else f"column {position}"
+
+
+def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
+    """Find out which columns a file has."""
+    try:
+        if path.suffix.lower() in _PARQUET:
+            return _Table(path, pyarrow.parquet.read_schema(path).names, True, None)
+        with path.open(encoding="utf-8-sig") as stream:
+            lines = list(islice((line.rstrip("\r\n") for line in stream if line.strip()), _SNIFFED_LINES))
+    except OSError as error:
+        raise InputError(f"{path}: the ratings file cannot be read ({error.strerror or error}).") from error
+    except (UnicodeDecodeError, pyarrow.ArrowException) as error:
+        raise InputError(
+            f"{path}: is neither a text in UTF-8 nor, by name and content, a Parquet file."
+        ) from error
+    if not lines:
+        raise InputError(f"{path}: the ratings file is empty.")
+    if separator is None:
+        separator = next((s for s in _SEPARATORS if len(_fields(lines[0], s)) >= 3), None)
+    if separator is None or (len(separator) != 1 and separator != "::"):
+        raise InputError(
+            f"{path}: separator {separator!r} must be one character, or '::', and split each line into 3 "
+            f"columns or more; the first line is {lines[0][:60]!r}."
+        )
+    rows = [_fields(line, separator) for line in lines]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise InputError(
+                f"{path}: line {number} has {len(row)} columns, but the first one has {len(rows[0])}."
+            )
+    has_header = not any(_is_number(field) for field in rows[0]) if header is None else header
+    names = rows[0] if has_header else [str(position) for position in range(len(rows[0]))]
+    return _Table(path, names, has_header, separator)
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    if separator == " ":
+        return line.split()
+    return line.split(separator) if len(separator) > 1 else next(csv.reader([line], delimiter=separator))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _choose(
+    table: _Table, index_columns: Sequence[Column] | None, value_column: Column | None
+) -> tuple[list[int], int]:
+    """Return the positions of the index columns and of the value column, guessing what is not given."""
+    count = len(table.names)
+    value = None if value_column is None else _position(table, "value_column", value_column)
+    if index_columns is not None:
+        if isinstance(index_columns, str) or len(index_columns) < 2:
+            raise InputError(f"index_columns: {index_columns!r} must be a list of two or more columns.")
+        indices = [_position(table, "index_columns", column) for column in index_columns]
+    else:
+        named = [*_called(table, _USER), *_called(table, _ITEM)]
+        indices = named if len(named) == 2 else [0, 1]
+        if len(named) != 2 and table.has_header and count != 3:
+            raise _cannot_tell(table, "index_columns")
+    if value is None:
+        left = _called(table, _VALUE) or [p for p in range(count) if p not in indices]
+        if not left or (len(left) > 1 and (table.has_header or index_columns is not None)):
+            raise _cannot_tell(table, "value_column")
+        value = left[0]
+    if len({*indices, value}) != len(indices) + 1:
+        chosen = ", ".join(table.describe(position) for position in [*indices, value])
+        raise InputError(f"{table.path}: index_columns and value_column must all differ, but are {chosen}.")
+    return indices, value
+
+
+def _called(table: _Table, known: set[str]) -> list[int]:
+    """Return the positions of the columns whose names are among the known ones."""
+    return [p for p, name in enumerate(table.names) if name.strip().partition(":")[0].lower() in known]
+
+
+def _cannot_tell(table: _Table, option: str) -> InputError:
+    return InputError(
+        f"{table.path}: {option} must be given, since the columns {', '.join(table.names)} do not tell."
+    )
+
+
+def _position(table: _Table, option: str, column: Column) -> int:
+    """Return the position of a column given by name or position."""
+    there = ", ".join(table.names)
+    if isinstance(column, int):
+        if not 0 <= column < len(table.names):
+            raise InputError(
+                f"{table.path}: {option} names column {column}, but must lie in 0 to {len(table.names) - 1}."
+            )
+        return column
+    if not table.has_header:
+        raise InputError(
+            f"{table.path}: {option} names '{column}', but without a header must be a position from 0."
+        )
+    if column not in table.names:
+        raise InputError(
+            f"{table.path}: has no column '{column}' ({option}), only {there}.{suggest(column, table.names)}"
+        )
+    return table.names.index(column)
+
+
+def _values(table: _Table, column: "pd.Series[Any]", position: int) -> FloatArray:
+    """Return a column as float32, refusing what is not a finite number."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    with np.errstate(over="ignore"):
+        values = numbers.astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        given = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
+        raise InputError(
+            f"{table.path}: {table.describe(position)} has {given} in row {row + 1}, "
+            f"but must hold finite numbers."
+        )
+    return values
+
+
+def _encode(table: _Table, column: "pd.Series[Any]", position: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return each entry's number in the sorted list of different entries, and that list."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"{table.path}: {table.describe(position)} is empty in row {int(np.argmax(missing)) + 1}, "
+            f"but every rating needs one."
+        )
+    codes, labels = pd.factorize(column, sort=True)
+    return codes.astype(np.int64), np.asarray(labels)

@@ -1,0 +1,246 @@
+"""Planted data: ratings made by a known interaction function, so that what a search finds can be judged.
+
+The formula stands here a second time, in plain NumPy and apart from the models, so that either can be tested
+against the other. Paper section 3.2: rating = w . O(g(u; p), g(v; q)).
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from automl_cf.cf.data.dataset import Dataset
+from automl_cf.cf.ratings import MINIMUM_RATINGS, RatingTensor, content_hash
+from automl_cf.errors import InputError, suggest
+from automl_cf.spaces.architecture import Architecture
+
+Floats = NDArray[np.float64]
+Network = Sequence[float] | Literal["identity"]
+
+OPERATIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "multiply": np.multiply,
+    "plus": np.add,
+    "min": np.minimum,
+    "max": np.maximum,
+    "concat": lambda u, v: np.concatenate([u, v], axis=-1),
+}
+
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "sigmoid": lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0.0),
+}
+
+_STREAM = 0x91A47ED  # names the random streams of planted data: no other use of a seed draws from them
+_DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What made the ratings of a planted data set.
+
+    ``embeddings`` has for each mode the table (shape[mode], dim), ``w`` the weights of the prediction. The
+    signal w . O(...) has ``mean`` and ``std`` over the observed entries and is standardised with them, so in
+    the data's units it has mean 0 and standard deviation 1; to it Gaussian noise of standard deviation
+    ``noise`` was added. A ``std`` of at least ||w|| means that a model with ||w|| <= 1 can make the
+    standardised signal from these embeddings.
+    """
+
+    architecture: Architecture
+    embeddings: tuple[Floats, ...]
+    w: Floats
+    mean: float
+    std: float
+    noise: float
+
+    def noise_free(self, indices: ArrayLike) -> Floats:
+        """Return the ratings (n,) without noise, in the data's units, at ``indices`` (n, 2)."""
+        raw = _signal(self.architecture, self.embeddings, self.w, np.asarray(indices))
+        return (raw - self.mean) / self.std
+
+
+def element_wise(x: Floats, network: ArrayLike, activation: str) -> Floats:
+    """Apply to each element of ``x`` a network with one input, H hidden units and one output.
+
+    g(x) = sum_h a_h act(w_h x + b_h) + c, where ``network`` (3H + 1,) is [w_1..w_H, b_1..b_H, a_1..a_H, c].
+    Its numbers may themselves be arrays, (3H + 1, ...), that broadcast with ``x``: many networks at once.
+    """
+    flat = np.asarray(network, dtype=np.float64)
+    w, b, a = np.split(flat[:-1], 3)
+    act = ACTIVATIONS[activation]
+    result: Floats = flat[-1] + np.zeros_like(x)
+    for hidden in range(len(w)):
+        result = result + a[hidden] * act(w[hidden] * x + b[hidden])
+    return result
+
+
+def plant(
+    *,
+    operation: str = "multiply",
+    p: Network | None = None,
+    q: Network | None = None,
+    w: Sequence[float] | None = None,
+    users: int = 300,
+    items: int = 200,
+    dim: int = 4,
+    density: float = 0.2,
+    noise: float = 0.1,
+    scale: float = 2.0,
+    units: int = 5,
+    activation: str = "sigmoid",
+    norm_bound: float = 3.0,
+    seed: int = 0,
+) -> Dataset:
+    """Planted data: ratings made by a known interaction function.
+
+    ``operation`` is multiply, plus, min, max or concat. ``p`` and ``q`` are the element-wise networks of
+    users and items, see :func:`element_wise`: numbers, or "identity" for none, or drawn on the ball of radius
+    ``norm_bound`` with ``units`` hidden units. ``w`` (dim,), for concat (2 dim,), is a random unit vector
+    unless given. Embeddings are Gaussian with standard deviation ``scale``. A share ``density`` of the
+    entries is observed, with noise whose standard deviation is ``noise`` times the signal's. All is
+    determined by ``seed``; what one option does leaves the other draws alone. Raises ``InputError`` for
+    options out of range and for a signal that is constant.
+    """
+    _check_integers(users=(users, 2), items=(items, 2), dim=(dim, 1), units=(units, 1), seed=(seed, 0))
+    _check_number("scale", scale, lambda x: 0 < x < math.inf, "a positive number")
+    _check_number("norm_bound", norm_bound, lambda x: 0 < x < math.inf, "a positive number")
+    _check_number("density", density, lambda x: 0 < x <= 1, "a positive number of at most 1")
+    _check_number("noise", noise, lambda x: 0 <= x < math.inf, "a number of at least 0")
+    _check_known("operation", operation, OPERATIONS)
+    _check_known("activation", activation, ACTIVATIONS)
+
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence([_STREAM, seed]).spawn(6)]
+    for_users, for_items, for_networks, for_w, for_entries, for_noise = streams
+
+    embeddings = (
+        scale * for_users.standard_normal((users, dim)),
+        scale * for_items.standard_normal((items, dim)),
+    )
+    networks = {}
+    for (name, given), rng in zip({"p": p, "q": q}.items(), for_networks.spawn(2), strict=True):
+        if given is None:
+            networks[name] = _draw_network(rng, units, activation, norm_bound, scale)
+        elif not _is_identity(name, given):
+            networks[name] = _given_network(name, given)
+    architecture = Architecture(
+        {"operation": operation} | ({"activation": activation} | networks if networks else {})
+    )
+    weights = _weights(w, 2 * dim if operation == "concat" else dim, for_w)
+    entries = users * items
+    count = round(density * entries)
+    if count < MINIMUM_RATINGS:
+        raise InputError(
+            f"planted data: density {density} of {users} x {items} entries makes {count} ratings, "
+            f"but must make at least {MINIMUM_RATINGS}."
+        )
+    observed = for_entries.choice(entries, size=count, replace=False, shuffle=False)
+    indices = np.stack(np.unravel_index(np.sort(observed), (users, items)), axis=1).astype(np.int64)
+
+    raw = _signal(architecture, embeddings, weights, indices)
+    if not raw.std() > 1e-9 * max(1.0, abs(raw.mean())):
+        raise InputError(
+            "planted data: the signal is constant; choose other networks, other weights or more entries."
+        )
+    truth = Truth(architecture, embeddings, weights, float(raw.mean()), float(raw.std()), noise)
+    values = truth.noise_free(indices) + noise * for_noise.standard_normal(len(indices))
+    ratings = RatingTensor(indices, values.astype(np.float32), (users, items))
+    ratings.check_usable("planted data")
+    return Dataset(
+        "planted", ratings, content_hash(ratings), f"planted by {operation} from seed {seed}", truth
+    )
+
+
+def _signal(
+    architecture: Architecture, embeddings: tuple[Floats, ...], w: Floats, indices: NDArray[Any]
+) -> Floats:
+    u, v = (
+        _transform(architecture, name, table)[indices[:, mode]]
+        for mode, (name, table) in enumerate(zip("pq", embeddings, strict=True))
+    )
+    return OPERATIONS[str(architecture["operation"])](u, v) @ w
+
+
+def _transform(architecture: Architecture, name: str, table: Floats) -> Floats:
+    network: Any = architecture.get(name)
+    return table if network is None else element_wise(table, network, str(architecture["activation"]))
+
+
+def _is_identity(name: str, given: Network) -> bool:
+    if isinstance(given, str):
+        _check_known(name, given, ("identity",))
+    return isinstance(given, str)
+
+
+def _given_network(name: str, given: Network) -> Floats:
+    network = _numbers(name, given)
+    if len(network) < 4 or len(network) % 3 != 1:
+        raise InputError(
+            f"planted data: {name} has {len(network)} numbers, but must have 3 times the units plus 1."
+        )
+    return network
+
+
+def _draw_network(
+    rng: np.random.Generator, units: int, activation: str, norm_bound: float, scale: float
+) -> Floats:
+    """Return, of many random networks of norm ``norm_bound``, the most telling one: (3 units + 1,).
+
+    Most of them are nearly constant around a large mean, and then every operation does about what plus does.
+    So the one is taken whose output, over Gaussian embeddings, has the most standard deviation beyond the
+    distance of its mean from 0.
+    """
+    draws = rng.standard_normal((_DRAWS, 3 * units + 1))
+    draws *= norm_bound / np.linalg.norm(draws, axis=1, keepdims=True)
+    nodes = np.linspace(-4.0, 4.0, 33)
+    density = np.exp(-0.5 * nodes**2)
+    density /= density.sum()
+    outputs = element_wise(scale * nodes, draws.T[:, :, None], activation)
+    mean = outputs @ density
+    std = np.sqrt((outputs - mean[:, None]) ** 2 @ density)
+    best: Floats = draws[np.argmax(std - abs(mean))]
+    return best
+
+
+def _weights(given: Sequence[float] | None, size: int, rng: np.random.Generator) -> Floats:
+    if given is None:
+        drawn = rng.standard_normal(size)
+        return drawn / np.linalg.norm(drawn)
+    weights = _numbers("w", given)
+    if len(weights) != size:
+        raise InputError(f"planted data: w has {len(weights)} numbers, but must have {size}.")
+    return weights
+
+
+def _numbers(name: str, given: Any) -> Floats:
+    try:
+        numbers = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise InputError(f"planted data: {name} is {given!r}, but must be a list of finite numbers.")
+    return numbers
+
+
+def _check_integers(**options: tuple[Any, int]) -> None:
+    for name, (value, least) in options.items():
+        if not isinstance(value, int) or value < least:
+            raise InputError(
+                f"planted data: {name} is {value!r}, but must be an integer of at least {least}."
+            )
+
+
+def _check_number(name: str, value: Any, right: Callable[[float], bool], wish: str) -> None:
+    if not isinstance(value, int | float) or not right(value):
+        raise InputError(f"planted data: {name} is {value!r}, but must be {wish}.")
+
+
+def _check_known(name: str, value: Any, known: Iterable[str]) -> None:
+    known = list(known)
+    if value not in known:
+        raise InputError(
+            f"planted data: {name} is {value!r}, but must be one of {', '.join(known)}."
+            f"{suggest(str(value), known)}"
+        )

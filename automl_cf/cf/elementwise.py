@@ -1,0 +1,44 @@
+"""The element-wise network g(x; p): one input, H hidden units, one output (paper, section 3.2).
+
+A network is a flat vector of 3H + 1 numbers, [input weights (H), input biases (H), output weights (H), output bias],
+so that the paper's bound on its norm is a bound on one vector.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
+MODE_VECTORS = ("p", "q", "r")  # the network of mode 0, 1, 2: the paper's p for users and q for items
+
+
+def apply_network(table: Tensor, vector: Tensor, activation: str) -> Tensor:
+    """g applied to every element of `table` (any shape). Applied to embedding tables, never to every rating."""
+    units = (vector.shape[0] - 1) // 3
+    hidden = ACTIVATIONS[activation](table.unsqueeze(-1) * vector[:units] + vector[units : 2 * units])
+    return hidden @ vector[2 * units : 3 * units] + vector[3 * units]
+
+
+def project_to_ball(vector: np.ndarray, bound: float) -> np.ndarray:
+    """The nearest point with norm at most `bound`: z / max(1, ||z|| / bound).
+
+    The paper's Algorithm 2 prints z / ||z||, which is the projection onto the sphere.
+    """
+    return vector / max(1.0, float(np.linalg.norm(vector)) / bound)
+
+
+def near_identity(units: int, activation: str, bound: float) -> np.ndarray:
+    """A network of norm at most `bound` that is odd, has slope near one at 0 and is nearly linear there.
+
+    Units come in pairs (w, a) and (-w, -a), whose constant parts cancel for any activation with
+    act(x) - act(-x) odd; a spare unit is 0. Entering the search where g(x) is about x means starting from the plain
+    operation, instead of from a random squashing of the embeddings.
+    """
+    slope = {"sigmoid": 0.25, "tanh": 1.0, "relu": 0.5}[activation]  # of a pair's mean unit at 0
+    paired = units - units % 2
+    if paired == 0:  # a single unit cannot be odd around 0 with a sigmoid: take it as it is
+        paired = 1
+    weight = min((slope * paired) ** -0.5, 0.95 * bound / (2 * paired) ** 0.5)
+    weights = np.zeros(units)
+    weights[:paired] = weight * (-1.0) ** np.arange(paired)
+    return np.concatenate([weights, np.zeros(units), weights, np.zeros(1)])

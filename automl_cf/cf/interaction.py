@@ -1,0 +1,158 @@
+"""The reference engine: trains one interaction function, eagerly in PyTorch (paper, equation 5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from automl_cf.cf.elementwise import MODE_VECTORS, apply_network
+from automl_cf.cf.embeddings import (
+    Adagrad,
+    ColdRows,
+    DeviceRatings,
+    Penalty,
+    dtype_of,
+    initial_predictor,
+    initial_tables,
+    project_predictor,
+    shuffled_batches,
+)
+from automl_cf.cf.meter import Meter
+from automl_cf.cf.operations import operations
+from automl_cf.cf.splits import SearchData
+from automl_cf.cf.training import Fit, Training
+from automl_cf.spaces.architecture import Architecture
+
+_MIN_GAIN = 1e-5  # a smaller gain in validation RMSE does not reset the patience
+_PREDICT_CHUNK = 1 << 20  # ratings scored at once, to bound memory
+
+
+def operations_of(architecture: Architecture) -> tuple[str, ...]:
+    """The selected operation, or the k selected ones."""
+    if "operations" in architecture:
+        return tuple(str(name) for name in architecture["operations"])
+    return (str(architecture["operation"]),)
+
+
+@dataclass(frozen=True)
+class InteractionFunction:
+    """f of equation (7), with its predictors' sum: a pure function of tables and predictors."""
+
+    names: tuple[str, ...]
+    vectors: tuple[Tensor | None, ...]  # one element-wise network per mode; None is the identity
+    activation: str
+
+    @classmethod
+    def of(cls, architecture: Architecture, order: int, dtype: torch.dtype, device: str) -> "InteractionFunction":
+        """Read an architecture."""
+        vectors = tuple(
+            torch.tensor(architecture[name], dtype=dtype, device=device) if name in architecture else None
+            for name in MODE_VECTORS[:order]
+        )
+        return cls(operations_of(architecture), vectors, str(architecture.get("activation", "sigmoid")))
+
+    def transformed(self, tables: Sequence[Tensor]) -> list[Tensor]:
+        """The tables after their element-wise networks: n + m rows, never one per rating."""
+        return [
+            table if vector is None else apply_network(table, vector, self.activation)
+            for table, vector in zip(tables, self.vectors, strict=True)
+        ]
+
+    def predict(
+        self, transformed: Sequence[Tensor], predictors: Mapping[str, Tensor], indices: Sequence[Tensor]
+    ) -> Tensor:
+        """Sum over the operations of w . O(rows), (n,)."""
+        rows = [table.index_select(0, index) for table, index in zip(transformed, indices, strict=True)]
+        scores = [operations.get(name).combine(rows) @ predictors[name] for name in self.names]
+        return scores[0] if len(scores) == 1 else torch.stack(scores).sum(0)
+
+
+class InteractionModel:
+    """A trained interaction function: its transformed tables (cold rows filled) and predictors."""
+
+    def __init__(
+        self, function: InteractionFunction, transformed: Sequence[Tensor], predictors: Mapping[str, Tensor]
+    ) -> None:
+        self.function = function
+        self.transformed = list(transformed)
+        self.predictors = dict(predictors)
+
+    def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Standardised predictions, (n,)."""
+        device = self.transformed[0].device
+        parts = [np.empty(0)]
+        for chunk in np.array_split(indices, max(1, -(-len(indices) // _PREDICT_CHUNK))):
+            columns = [torch.tensor(column, device=device) for column in chunk.T]
+            scores = self.function.predict(self.transformed, self.predictors, columns)
+            parts.append(scores.cpu().numpy().astype(np.float64))
+        return np.concatenate(parts)
+
+
+def train_interaction(
+    architecture: Architecture,
+    data: SearchData,
+    training: Training,
+    *,
+    dim: int,
+    l2: float,
+    rng: np.random.Generator,
+    meter: Meter,
+    device: str = "cpu",
+    epochs: int | None = None,
+) -> Fit:
+    """Train `architecture` until validation stops improving; the best state is kept.
+
+    `epochs` overrides the training's `max_epochs` (a lower fidelity). A non-finite loss or prediction ends it
+    with status `diverged`. Raises `BudgetExhausted` through `meter.check()`.
+    """
+    dtype = dtype_of(training)
+    function = InteractionFunction.of(architecture, data.train.order, dtype, device)
+    train = DeviceRatings.of(data.train, device, dtype)
+    valid = DeviceRatings.of(data.valid, device, dtype)
+    tables = initial_tables(data.train.shape, dim, training, rng, device)
+    predictors = {
+        name: initial_predictor(operations.get(name).width(dim, data.train.order), training, rng, device)
+        for name in function.names
+    }
+    parameters = [*tables, *predictors.values()]
+    for parameter in parameters:
+        parameter.requires_grad_()
+    optimizer = Adagrad(parameters, training.learning_rate)
+    penalty = Penalty(train, data.train.shape, training.penalty)
+    cold = ColdRows(data.train, device)
+
+    curve: list[float] = []
+    best, best_epoch, best_model = float("inf"), 0, None
+    last_gain, reference = 0, float("inf")
+    for epoch in range(1, (epochs or training.max_epochs) + 1):
+        with meter.timed("train"):
+            for rows in shuffled_batches(len(train), training.batch_size, rng, device):
+                batch = train.take(rows)
+                prediction = function.predict(function.transformed(tables), predictors, batch.indices)
+                loss = (prediction - batch.values).square().mean()
+                if l2 > 0:
+                    loss = loss + penalty(tables, batch, l2)
+                optimizer.step(torch.autograd.grad(loss, parameters))
+                for predictor in predictors.values():
+                    project_predictor(predictor)
+            meter.visit(len(train) * len(function.names))
+        with meter.timed("validate"), torch.no_grad():
+            transformed = function.transformed(cold.filled(tables))
+            prediction = function.predict(transformed, predictors, valid.indices)
+            rmse = (prediction - valid.values).double().square().mean().sqrt().item()
+        curve.append(rmse)
+        if not np.isfinite(rmse):
+            return Fit("diverged", float("nan"), l2, epoch, best_epoch, tuple(curve))
+        if rmse < best:
+            frozen = {name: w.detach().clone() for name, w in predictors.items()}
+            kept = [t.detach().clone() if t.requires_grad else t for t in transformed]
+            best, best_epoch, best_model = rmse, epoch, InteractionModel(function, kept, frozen)
+        if rmse < reference - _MIN_GAIN:
+            reference, last_gain = rmse, epoch
+        elif epoch - last_gain >= training.patience:
+            break
+        meter.check()
+    return Fit("ok", best, l2, len(curve), best_epoch, tuple(curve), best_model)

@@ -1,0 +1,96 @@
+"""Model families: what an architecture's `model` key names, and how one is trained, alone or over the l2 grid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_cf.cf.bias import BIAS_L2_GRID, train_bias
+from automl_cf.cf.interaction import train_interaction
+from automl_cf.cf.meter import Meter
+from automl_cf.cf.splits import SearchData
+from automl_cf.cf.training import Fit, Training
+from automl_cf.registry import Registry
+from automl_cf.spaces.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """Everything but the architecture and its l2 that a training depends on.
+
+    `seed` feeds the initialisation and the batch order; every architecture of a cell is trained with the same.
+    """
+
+    data: SearchData
+    training: Training
+    dim: int
+    seed: np.random.SeedSequence
+    device: str = "cpu"
+
+
+Trainer = Callable[[Architecture, TrainingTask, float, Meter, int | None], Fit]
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """`train(architecture, task, l2, meter, epochs)`, and a grid of its own where the study's does not fit."""
+
+    train: Trainer
+    l2_grid: tuple[float, ...] | None = None
+
+
+models: Registry[ModelFamily] = Registry("model", None, "automl_cf.models")
+
+
+def _interaction(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    return train_interaction(
+        a,
+        task.data,
+        task.training,
+        dim=task.dim,
+        l2=l2,
+        rng=np.random.default_rng(task.seed),
+        meter=meter,
+        device=task.device,
+        epochs=epochs,
+    )
+
+
+def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    return train_bias(task.data, task.training, l2=l2, meter=meter)
+
+
+models.register("interaction")(ModelFamily(_interaction))
+models.register("bias-only")(ModelFamily(_bias, BIAS_L2_GRID))
+
+
+def family_of(architecture: Architecture) -> ModelFamily:
+    """The family that trains `architecture`: its `model` key, or the interaction functions."""
+    return models.get(str(architecture.get("model", "interaction")))
+
+
+def train(
+    architecture: Architecture, task: TrainingTask, meter: Meter, l2: float | None = None, epochs: int | None = None
+) -> Fit:
+    """Train once: with the architecture's own `l2` if it has one, else `l2`, else the study's search l2."""
+    chosen = architecture.get("l2", task.training.search_l2 if l2 is None else l2)
+    return family_of(architecture).train(architecture, task, float(chosen), meter, epochs)  # type: ignore[arg-type]
+
+
+def l2_grid(architecture: Architecture, training: Training) -> tuple[float, ...]:
+    """The values of l2 that the final retraining chooses from by validation (section 4.1)."""
+    if "l2" in architecture:
+        return (float(architecture["l2"]),)  # type: ignore[arg-type]
+    return family_of(architecture).l2_grid or training.l2_grid
+
+
+def train_over_grid(architecture: Architecture, task: TrainingTask, meter: Meter) -> tuple[Fit, bool]:
+    """Train with every l2 of the grid; the best by validation, and whether its l2 is an end of the grid.
+
+    The lower end 0 is no edge: there is nothing beyond it.
+    """
+    grid = l2_grid(architecture, task.training)
+    fits = [train(architecture, task, meter, l2) for l2 in grid]
+    best = min(fits, key=lambda fit: fit.rmse if fit.status == "ok" else float("inf"))
+    at_edge = len(grid) > 1 and (best.l2 == grid[-1] or (best.l2 == grid[0] and grid[0] > 0))
+    return best, at_edge

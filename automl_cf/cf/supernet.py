@@ -1,0 +1,187 @@
+"""The supernet of the one-shot searchers: shared embeddings, one predictor per operation (paper, section 3.3).
+
+It holds T = {U, V, {w_m}} and computes gradients; S = {alpha, p, q} and the rule that updates it belong to the
+searcher. Everything of S goes in and comes out as small numpy arrays.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from automl_cf.cf.elementwise import MODE_VECTORS
+from automl_cf.cf.embeddings import (
+    Adagrad,
+    ColdRows,
+    DeviceRatings,
+    Penalty,
+    dtype_of,
+    initial_predictor,
+    initial_tables,
+    project_predictor,
+    shuffled_batches,
+)
+from automl_cf.cf.interaction import InteractionFunction
+from automl_cf.cf.meter import Meter
+from automl_cf.cf.models import TrainingTask
+from automl_cf.cf.operations import operations
+from automl_cf.spaces.views.relaxation import Relaxation
+
+Part = Literal["train", "valid"]
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArchitectureGradients:
+    """Gradients of a batch's mean squared error: with respect to alpha (one per operation), and per network."""
+
+    alpha: Vector
+    vectors: dict[str, Vector]
+
+
+class Supernet:
+    """All operations of a relaxation over shared embeddings.
+
+    `alpha` (one weight per operation, mostly zeros) says which operations speak, h = sum_m alpha_m w_m . O_m
+    (equation 8); `vectors` maps the networks' names (p, q, ...) to their weights.
+    """
+
+    def __init__(
+        self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence
+    ) -> None:
+        self.relaxation = relaxation
+        self.meter = meter
+        self.training = task.training
+        self._device = task.device
+        self._dtype = dtype_of(task.training)
+        self._rng = np.random.default_rng(seed)
+        data, order = task.data, task.data.train.order
+        self._parts: dict[Part, DeviceRatings] = {
+            "train": DeviceRatings.of(data.train, task.device, self._dtype),
+            "valid": DeviceRatings.of(data.valid, task.device, self._dtype),
+        }
+        self.tables = initial_tables(data.train.shape, task.dim, task.training, self._rng, task.device)
+        self.predictors = {
+            name: initial_predictor(
+                operations.get(name).width(task.dim, order), task.training, self._rng, task.device
+            )
+            for name in relaxation.operations
+        }
+        self._optimizer = Adagrad([*self.tables, *self.predictors.values()], task.training.learning_rate)
+        self._penalty = Penalty(self._parts["train"], data.train.shape, task.training.penalty)
+        self._cold = ColdRows(data.train, task.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches in one pass over the training part."""
+        n = len(self._parts["train"])
+        return -(-n // (self.training.batch_size or n))
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of batches (validation rows, training rows), one pass over each part in as many steps."""
+        train, valid = len(self._parts["train"]), len(self._parts["valid"])
+        train_batches = shuffled_batches(train, self.training.batch_size, self._rng, self._device)
+        valid_size = -(-valid // self.steps_per_epoch)
+        yield from zip(shuffled_batches(valid, valid_size, self._rng, self._device), train_batches, strict=False)
+
+    def architecture_gradients(
+        self, alpha: Vector, vectors: Mapping[str, Vector], part: Part, rows: Tensor
+    ) -> ArchitectureGradients:
+        """Gradients on one batch at the discrete `alpha`; every operation is evaluated, for alpha's gradient."""
+        with self.meter.timed("train"):
+            batch = self._parts[part].take(rows)
+            weights = self._tensor(alpha)
+            networks = {name: self._tensor(v).requires_grad_() for name, v in vectors.items()}
+            transformed = self._function(networks).transformed(self.tables)
+            picked = [t.index_select(0, i) for t, i in zip(transformed, batch.indices, strict=True)]
+            selected, scores = [], []
+            for weight, name in zip(weights, self.relaxation.operations, strict=True):
+                speaks = bool(weight != 0)
+                with torch.set_grad_enabled(speaks):
+                    score = operations.get(name).combine(picked) @ self.predictors[name]
+                scores.append(score.detach())
+                if speaks:
+                    selected.append(weight * score)
+            residual = torch.stack(selected).sum(0) - batch.values
+            by_network = torch.autograd.grad(residual.square().mean(), list(networks.values()))
+            by_alpha = torch.stack(scores) @ residual.detach() * (2.0 / len(batch))
+            self.meter.visit(len(batch) * len(scores))
+            return ArchitectureGradients(
+                _numpy(by_alpha), {name: _numpy(g) for name, g in zip(networks, by_network, strict=True)}
+            )
+
+    def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Tensor) -> None:
+        """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
+        with self.meter.timed("train"):
+            batch = self._parts["train"].take(rows)
+            function = self._function({name: self._tensor(v) for name, v in vectors.items()})
+            spoken = {
+                name: float(weight)
+                for name, weight in zip(self.relaxation.operations, alpha, strict=True)
+                if weight != 0
+            }
+            parameters = [*self.tables, *(self.predictors[name] for name in spoken)]
+            for parameter in parameters:
+                parameter.requires_grad_()
+            prediction = self._predict(function, function.transformed(self.tables), spoken, batch)
+            loss = (prediction - batch.values).square().mean()
+            if self.training.search_l2 > 0:
+                loss = loss + self._penalty(self.tables, batch, self.training.search_l2)
+            gradients = torch.autograd.grad(loss, parameters)
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+            by_predictor = dict(zip(spoken, gradients[len(self.tables) :], strict=True))
+            self._optimizer.step(
+                [*gradients[: len(self.tables)], *(by_predictor.get(name) for name in self.predictors)]
+            )
+            for name in spoken:
+                project_predictor(self.predictors[name])
+            self.meter.visit(len(batch) * len(spoken))
+
+    def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:
+        """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
+        with self.meter.timed("validate"), torch.no_grad():
+            function = self._function({name: self._tensor(v) for name, v in vectors.items()})
+            pairs = zip(self.relaxation.operations, alpha, strict=True)
+            spoken = {name: float(weight) for name, weight in pairs if weight != 0}
+            ratings = self._parts[part]
+            prediction = self._predict(function, function.transformed(self._cold.filled(self.tables)), spoken, ratings)
+            return (prediction - ratings.values).double().square().mean().sqrt().item()
+
+    def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, object]]:
+        """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
+        arrays = {f"parameter{i}": _numpy(p) for i, p in enumerate(self._optimizer.parameters)}
+        arrays |= {f"adagrad{i}": _numpy(s) for i, s in enumerate(self._optimizer.sums)}
+        return arrays, dict(self._rng.bit_generator.state)
+
+    def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], rng_state: dict[str, object]) -> None:
+        """The inverse of `state_dict`, exact."""
+        for i, (parameter, total) in enumerate(zip(self._optimizer.parameters, self._optimizer.sums, strict=True)):
+            parameter.copy_(self._tensor(arrays[f"parameter{i}"]))
+            total.copy_(self._tensor(arrays[f"adagrad{i}"]))
+        self._rng.bit_generator.state = rng_state
+
+    def _predict(
+        self, function: InteractionFunction, transformed: list[Tensor], spoken: Mapping[str, float], batch: DeviceRatings
+    ) -> Tensor:
+        weighted = {name: weight * self.predictors[name] for name, weight in spoken.items()}
+        names = tuple(spoken)
+        return InteractionFunction(names, function.vectors, function.activation).predict(
+            transformed, weighted, batch.indices
+        )
+
+    def _function(self, networks: Mapping[str, Tensor]) -> InteractionFunction:
+        vectors = tuple(networks.get(name) for name in MODE_VECTORS[: len(self.tables)])
+        activation = str(self.relaxation.space.constants.get("activation", "sigmoid"))
+        return InteractionFunction(self.relaxation.operations, vectors, activation)
+
+    def _tensor(self, values: NDArray[np.floating]) -> Tensor:
+        return torch.tensor(np.asarray(values), dtype=self._dtype, device=self._device)
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.floating]:
+    return tensor.detach().cpu().double().numpy().copy()

@@ -1,0 +1,67 @@
+"""The training protocol common to all searchers of a study, and what one training leaves."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+PAPER_L2_GRID = (0.0, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)  # section 4.1
+
+Status = Literal["ok", "diverged", "crashed", "failed", "invalid", "timeout", "out-of-memory"]
+
+
+class Training(BaseModel):
+    """How a candidate is trained: part of the study, the same for every searcher, recorded.
+
+    The objective is the batch's mean squared error + penalty, minimised by Adagrad on the rows that the batch
+    touches, with each predictor's norm at most 1 by projection (equation 5). `penalty` says which:
+
+    * `expected` (default): l2/2 * mean over the batch's ratings of sum over modes N/n_row ||row||^2, n_row
+      the row's number of training ratings: in expectation l2/2 (||U||^2 + ||V||^2) at any batch size;
+    * `touched`: l2/2 * the sum of squares of the rows that the batch touches, each once;
+    * `unsquared`: l2 * the norms (not squared) of the batch's gathered embeddings, as in the authors' code.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(0.2, gt=0)
+    init_scale: float = Field(0.1, gt=0, description="standard deviation of the initial embeddings")
+    batch_size: int = Field(2048, ge=0, description="ratings a step; 0 is the full batch")
+    max_epochs: int = Field(60, gt=0)
+    patience: int = Field(5, gt=0, description="epochs without a better validation RMSE before it stops")
+    search_l2: float = Field(1e-5, ge=0, description="l2 of every candidate during the search")
+    l2_grid: tuple[float, ...] = Field(PAPER_L2_GRID, min_length=1)
+    penalty: Literal["expected", "touched", "unsquared"] = "expected"
+    precision: Literal["float32", "float64"] = "float32"
+
+    @field_validator("l2_grid")
+    @classmethod
+    def _sorted_and_valid(cls, grid: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not (0 <= value < float("inf")) for value in grid):
+            raise ValueError("every l2 must be a finite number of at least 0")
+        return tuple(sorted(set(grid)))
+
+
+class Model(Protocol):
+    """A trained model."""
+
+    def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predict standardised ratings, (n,), for indices of shape (n, order)."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One finished training: the state with the best validation RMSE, and how it went.
+
+    `rmse` is the validation RMSE in units of the training part's standard deviation, NaN unless `status` is ok.
+    """
+
+    status: Status
+    rmse: float
+    l2: float
+    epochs: int
+    best_epoch: int
+    curve: tuple[float, ...] = ()
+    model: Model | None = field(default=None, repr=False)

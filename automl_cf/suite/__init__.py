@@ -1,0 +1,1 @@
+"""Studies: cells, budgets, scheduling, the event store and scoring."""

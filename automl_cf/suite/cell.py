@@ -1,0 +1,327 @@
+"""One cell: a searcher on one problem under one budget, from its first event to its last, or on from a crash."""
+
+import io
+import json
+import socket
+import time
+import traceback
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from automl_cf.cf.meter import BudgetExhausted
+from automl_cf.cf.models import TrainingTask
+from automl_cf.cf.problem import Evaluation, Incumbent, Problem
+from automl_cf.cf.splits import SearchData
+from automl_cf.events import SCHEMA, Event
+from automl_cf.searchers import AskTellSearcher, OneShotSearcher, build, searchers
+from automl_cf.spaces.architecture import Architecture
+from automl_cf.suite.calibration import calibrate
+from automl_cf.suite.ledger import Ledger
+from automl_cf.suite.store import Emit
+from automl_cf.suite.streams import stream
+from automl_cf.suite.study import Cell, Study
+
+CHECKPOINTS = "checkpoints"
+_CHECKPOINT_SECONDS = 10.0  # of search between two checkpoints of a one-shot searcher
+
+
+@dataclass
+class CellJob:
+    """What a worker needs to run a cell. There is no test part in it.
+
+    `past` are the cell's effective events of earlier attempts; `checkpoint` the content of the last one's file.
+    """
+
+    study: Study
+    cell: Cell
+    data: SearchData
+    past: list[Event] = field(default_factory=list)
+    checkpoint: bytes | None = None
+    attempt: int = 1
+
+
+def training_task(study: Study, cell: Cell, data: SearchData) -> TrainingTask:
+    """How every architecture of a cell is trained, in the search and in the final retraining."""
+    seed = cell.seed if "init" in study.vary else 0
+    return TrainingTask(data, study.training, cell.dim, stream("init", seed), study.resources.device)
+
+
+class Recorder:
+    """Numbers a cell's events and stamps them with its clocks."""
+
+    def __init__(self, cell: Cell, attempt: int, ledger: Ledger, emit: Emit) -> None:
+        self.cell = cell
+        self.attempt = attempt
+        self.ledger = ledger
+        self._emit = emit
+        self._n = 0
+
+    def __call__(self, kind: str, files: dict[str, bytes] | None = None, **fields: Any) -> None:
+        """Record one event; its own cost is booked as `store`."""
+        with self.ledger.timed("store"):
+            self._n += 1
+            clock, visits = self.ledger.clock(), self.ledger.visits
+            stamp = {"schema": SCHEMA, "kind": kind, "cell": self.cell.id, "attempt": self.attempt, "n": self._n}
+            self._emit({**stamp, "time": time.time(), "clock": clock, "visits": visits, **fields}, files)
+
+
+def run_cell(job: CellJob, emit: Emit) -> None:
+    """Run a cell to its end. Whatever a searcher raises ends this cell only, as a `cell_failed` event."""
+    torch.set_num_threads(job.study.resources.cpus_per_cell)
+    ledger = Ledger(job.study.budget, partial(synchronize, job.study.resources.device))
+    with ledger.timed("setup"):
+        record = Recorder(job.cell, job.attempt, ledger, emit)
+        resume_at = _resume_point(job.past)
+        if resume_at is not None:
+            ledger.restore(resume_at["clock"], resume_at["visits"])
+        record(
+            "cell_started",
+            dataset=job.cell.dataset,
+            dim=job.cell.dim,
+            searcher=job.cell.searcher,
+            seed=job.cell.seed,
+            split_hash=job.data.hash,
+            engine="reference",
+            calibration=calibrate(),
+            host=socket.gethostname(),
+            resumed=bool(job.past),
+            resumes_after=None if resume_at is None else [resume_at["attempt"], resume_at["n"]],
+        )
+        try:
+            name = job.study.entry(job.cell).name
+            one_shot = searchers.get(name).capabilities.one_shot
+            problem = Problem(training_task(job.study, job.cell, job.data), ledger)
+            search = _OneShot(job, record, problem) if one_shot else _AskTell(job, record, problem)
+            reason = search.run()
+        except Exception as error:  # a searcher may raise anything
+            message = f"{type(error).__name__}: {error}".splitlines()[0]
+            record("cell_failed", error=message, traceback=traceback.format_exc())
+        else:
+            record("cell_finished", reason=reason)
+
+
+class _AskTell:
+    """ask, evaluate, tell, until the budget or the searcher ends it."""
+
+    def __init__(self, job: CellJob, record: Recorder, problem: Problem) -> None:
+        self.job = job
+        self.record = record
+        self.ledger = record.ledger
+        self.problem = problem
+        self.best = float("inf")
+        self.trials = 0
+        entry = job.study.entry(job.cell)
+        task = job.study.search_task(entry, job.data.train.order, job.cell.seed)
+        searcher = build(entry.name, task, entry.options)
+        assert isinstance(searcher, AskTellSearcher)
+        self.searcher = searcher
+
+    def run(self) -> str:
+        self._replay()
+        while True:
+            if reason := self.ledger.spent(self.trials):
+                return reason
+            with self.ledger.timed("think"):
+                proposals = self.searcher.ask(1)
+            if not proposals:
+                return "exhausted"
+            (proposal,) = proposals
+            architecture = proposal.architecture
+            self.record("trial_started", number=proposal.id, architecture=architecture.to_json())
+            try:
+                evaluation = self._evaluate(architecture, proposal.epochs)
+            except BudgetExhausted as exhausted:  # a trial unfinished at the budget's end is discarded
+                return str(exhausted)
+            with self.ledger.timed("think"):
+                self.searcher.tell(proposal.id, evaluation)
+            _record_trial(self.record, proposal.id, architecture, evaluation)
+            self._note(architecture, evaluation)
+
+    def _evaluate(self, architecture: Architecture, epochs: int | None) -> Evaluation:
+        feasible = self.searcher.capabilities.fixed_proposals or self.searcher.space.contains(architecture)
+        if not feasible:
+            return Evaluation("invalid", None, error="the architecture is not in the space")
+        evaluation = _metered(self.problem, architecture, self.ledger, epochs)
+        self.ledger.check()
+        return evaluation
+
+    def _note(self, architecture: Architecture, evaluation: Evaluation) -> None:
+        """Count a trial, and record it if it is the new incumbent."""
+        self.trials += 1
+        if evaluation.loss < self.best:
+            self.best = evaluation.loss
+            _record_incumbent(self.record, Incumbent(architecture, evaluation.rmse), "trial")
+
+    def _replay(self) -> None:
+        """Bring a fresh searcher to where the recorded trials had brought it; not charged."""
+        trials = [event for event in self.job.past if event["kind"] == "trial"]
+        log: list[dict[str, Any]] = []
+        for event in trials:
+            log.append({"ask": event["number"], "architecture": event["architecture"]})
+            log.append({"tell": event["number"], "evaluation": _evaluation_of(event).to_json()})
+        self.searcher.load_state_dict({"log": log})
+        for event in trials:
+            evaluation = _evaluation_of(event)
+            self.trials += 1
+            if event is trials[-1] and evaluation.loss < self.best:
+                # its incumbent event came after the resume point, or never
+                self.trials -= 1
+                self._note(Architecture.from_json(event["architecture"]), evaluation)
+            self.best = min(self.best, evaluation.loss)
+
+
+class _OneShot:
+    """Steps of a one-shot searcher; when it ends early, again with a new stream.
+
+    Until the first search has ended, its current architecture is the incumbent. Then what each search found is
+    trained stand-alone, which is charged, and the best of those is.
+    """
+
+    def __init__(self, job: CellJob, record: Recorder, problem: Problem) -> None:
+        self.job = job
+        self.record = record
+        self.ledger = record.ledger
+        self.problem = problem
+        self.entry = job.study.entry(job.cell)
+        self.best = float("inf")
+        self.restart = 0
+        self.shown: str | None = None
+
+    def run(self) -> str:
+        saved = self._load()
+        while True:
+            if reason := self.ledger.spent(self.restart):
+                return reason
+            try:
+                self._search(saved)
+            except BudgetExhausted as exhausted:
+                return str(exhausted)
+            saved = None
+            self.restart += 1
+
+    def _search(self, saved: "_Saved | None") -> None:
+        order = self.job.data.train.order
+        with self.ledger.timed("setup"):
+            task = self.job.study.search_task(self.entry, order, self.job.cell.seed, self.restart)
+            searcher = build(self.entry.name, task, self.entry.options)
+            assert isinstance(searcher, OneShotSearcher)
+            searcher.start(self.problem)
+            if saved is not None:
+                searcher.load_state_dict(saved.arrays, saved.values["searcher"])
+        found: Incumbent | None = None if saved is None else saved.found
+        checkpointed = self.ledger.search_seconds
+        while True:
+            with self.ledger.timed("think"):
+                result = searcher.step()
+            if result is None:
+                break
+            self.ledger.check()
+            found = result
+            if self.restart == 0 and found.architecture.id != self.shown:
+                _record_incumbent(self.record, found, "one-shot")
+                self.shown = found.architecture.id
+            if self.ledger.search_seconds - checkpointed >= _CHECKPOINT_SECONDS:
+                self._save(searcher, found)
+                checkpointed = self.ledger.search_seconds
+        if found is not None:
+            self._compare(found)
+
+    def _compare(self, found: Incumbent) -> None:
+        """Train what a search found stand-alone: restarts are compared on equal terms."""
+        evaluation = _metered(self.problem, found.architecture, self.ledger)
+        self.ledger.check()
+        _record_trial(self.record, self.restart, found.architecture, evaluation)
+        if evaluation.loss < self.best:
+            self.best = evaluation.loss
+            _record_incumbent(self.record, Incumbent(found.architecture, evaluation.rmse), "stand-alone")
+
+    def _save(self, searcher: OneShotSearcher, found: Incumbent) -> None:
+        arrays, values = searcher.state_dict()
+        here = {
+            "searcher": values,
+            "restart": self.restart,
+            "best": None if np.isinf(self.best) else self.best,
+            "shown": self.shown,
+            "found": {"architecture": found.architecture.to_json(), "rmse": found.rmse},
+        }
+        file = f"{CHECKPOINTS}/{self.job.cell.id.replace('/', '_')}-{self.job.attempt}-{time.time_ns()}.npz"
+        self.record("checkpoint", {file: _Saved(arrays, here).to_bytes()}, file=file)
+
+    def _load(self) -> "_Saved | None":
+        if self.job.checkpoint is None:
+            return None
+        saved = _Saved.from_bytes(self.job.checkpoint)
+        self.restart = saved.values["restart"]
+        self.best = float("inf") if saved.values["best"] is None else saved.values["best"]
+        self.shown = saved.values["shown"]
+        return saved
+
+
+@dataclass
+class _Saved:
+    """A one-shot searcher's checkpoint: arrays and JSON in one npz file, without pickle."""
+
+    arrays: dict[str, NDArray[Any]]
+    values: dict[str, Any]
+
+    @property
+    def found(self) -> Incumbent:
+        found = self.values["found"]
+        return Incumbent(Architecture.from_json(found["architecture"]), found["rmse"])
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        np.savez(buffer, **self.arrays, json=np.array(json.dumps(self.values)))  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "_Saved":
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name != "json"}
+            return cls(arrays, json.loads(str(file["json"])))
+
+
+def _resume_point(past: list[Event]) -> Event | None:
+    """The last event whose state can be rebuilt exactly: a checkpoint, else (ask/tell) the last trial."""
+    checkpoints = [event for event in past if event["kind"] == "checkpoint"]
+    if checkpoints:
+        return checkpoints[-1]
+    one_shot = any(event["kind"] == "incumbent" and event["source"] == "one-shot" for event in past)
+    trials = [event for event in past if event["kind"] == "trial"]
+    return trials[-1] if trials and not one_shot else None
+
+
+def _metered(problem: Problem, architecture: Architecture, ledger: Ledger, epochs: int | None = None) -> Evaluation:
+    """Evaluate, and add what it cost."""
+    clock, visits = ledger.clock(), ledger.visits
+    evaluation = problem.evaluate(architecture, epochs)
+    now = ledger.clock()
+    seconds = {kind: round(now[kind] - clock[kind], 6) for kind in ("train", "validate")}
+    return evaluation.with_cost(ledger.visits - visits, seconds)
+
+
+def _record_trial(record: Recorder, number: int, architecture: Architecture, evaluation: Evaluation) -> None:
+    fields = evaluation.to_json()
+    fields["trial_visits"] = fields.pop("visits")
+    record("trial", number=number, architecture=architecture.to_json(), id=architecture.id, **fields)
+
+
+def _record_incumbent(record: Recorder, incumbent: Incumbent, source: str) -> None:
+    architecture = incumbent.architecture
+    record("incumbent", architecture=architecture.to_json(), id=architecture.id, rmse=incumbent.rmse, source=source)
+
+
+def _evaluation_of(trial: Event) -> Evaluation:
+    keys = ("status", "rmse", "epochs", "best_epoch", "curve", "seconds", "error")
+    return Evaluation.from_json({key: trial[key] for key in keys} | {"visits": trial["trial_visits"]})
+
+
+def synchronize(device: str) -> None:
+    """Wait for a GPU's pending work, so that its time is measured where it was caused."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()

@@ -1,0 +1,104 @@
+"""The Ray backend: one Tune trial per cell, actors reused, the driver owning the event log.
+
+An event is durable when it is acknowledged: `tune.report` returns only after the driver's callbacks ran, and ours
+writes the event to the store. Workers need no disk in common with the driver.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from automl_cf.errors import AutomlCfError, InputError
+from automl_cf.suite.inline import Job, run_job
+from automl_cf.suite.store import Emit
+from automl_cf.suite.study import Resources
+
+# Tune's own loggers and its change of folder cost half of the time to the first report, and nobody reads them.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, RunConfig, TuneConfig
+
+_EVENT = "event"  # one JSON string: Tune overwrites keys that it knows, such as `config` and `timestamp`
+_FILES = "files"
+
+# Tune pickles callbacks; the store cannot be, so a callback names its sink instead of holding it.
+_SINKS: dict[int, Emit] = {}
+
+
+class _EventWriter(Callback):
+    """Writes every reported event to the store before the worker's `tune.report` returns."""
+
+    def __init__(self, sink: int) -> None:
+        self.sink = sink
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+        if _EVENT in result:
+            _SINKS[self.sink](json.loads(result[_EVENT]), result.get(_FILES) or None)
+
+
+def _worker(config: dict[str, Any], jobs: Sequence[Job]) -> None:
+    """What one Tune trial does."""
+
+    def emit(event: dict[str, Any], files: dict[str, bytes] | None = None) -> None:
+        tune.report({_EVENT: json.dumps(event, allow_nan=False), _FILES: files or {}})
+
+    run_job(jobs[config["job"]], emit)
+    # A trial's last report reaches callbacks by another way; make it one without an event.
+    tune.report({"finished": True})
+
+
+class RayBackend:
+    """Starts (or joins) a Ray cluster and runs jobs on it."""
+
+    def __init__(self, resources: Resources, workers: int) -> None:
+        self.resources = resources
+        self._own = not ray.is_initialized()
+        if self._own:
+            settings: dict[str, Any] = {"address": resources.address or "local", "log_to_driver": False}
+            if resources.address is None:
+                settings |= {"include_dashboard": False, "num_cpus": workers * resources.cpus_per_cell}
+            ray.init(**settings, logging_level="ERROR")
+        available = ray.cluster_resources().get("GPU", 0.0)
+        if resources.gpus_per_cell > available:
+            self.close()
+            raise InputError(
+                f"resources.gpus_per_cell is {resources.gpus_per_cell:g}, but the machine has {available:g} GPUs; "
+                "ask for no more than that, or 0 for the CPU."
+            )
+
+    def run(self, jobs: Sequence[Job], emit: Emit) -> None:
+        """Run all jobs, as many at once as the resources allow. Errors are left in the missing events."""
+        sink = id(emit)
+        _SINKS[sink] = emit
+        request = {"cpu": self.resources.cpus_per_cell, "gpu": self.resources.gpus_per_cell}
+        worker = tune.with_resources(tune.with_parameters(_worker, jobs=list(jobs)), request)
+        try:
+            with tempfile.TemporaryDirectory(prefix="automl-cf-tune-") as scratch:
+                tune.Tuner(
+                    worker,
+                    param_space={"job": tune.grid_search(list(range(len(jobs))))},
+                    tune_config=TuneConfig(reuse_actors=True),
+                    run_config=RunConfig(
+                        name="cells",
+                        storage_path=scratch,
+                        verbose=0,
+                        callbacks=[_EventWriter(sink)],
+                        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+                    ),
+                ).fit()
+        except tune.TuneError as error:
+            raise AutomlCfError(f"Ray Tune stopped: {error}") from error
+        finally:
+            del _SINKS[sink]
+
+    def close(self) -> None:
+        """Stop the cluster if it was started here."""
+        if self._own:
+            ray.shutdown()

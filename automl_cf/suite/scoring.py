@@ -1,0 +1,111 @@
+"""Scoring: after the search, by other code, what a cell found is retrained over the l2 grid and tested.
+
+Only here does the test part meet a model. The search never held it; this never searches.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from automl_cf.cf.meter import NullMeter
+from automl_cf.cf.metrics import rmse, scores
+from automl_cf.cf.models import train_over_grid
+from automl_cf.cf.splits import Split
+from automl_cf.events import Event
+from automl_cf.spaces.architecture import Architecture
+from automl_cf.suite.cell import Recorder, synchronize, training_task
+from automl_cf.suite.ledger import Ledger
+from automl_cf.suite.store import Emit
+from automl_cf.suite.study import Cell, Study
+
+
+@dataclass
+class ScoreJob:
+    """What a worker needs to score a cell. `truth` are planted data's noise-free test values, in data units."""
+
+    study: Study
+    cell: Cell
+    split: Split
+    architectures: list[Architecture]
+    truth: np.ndarray | None = None
+    past: list[Event] = field(default_factory=list)
+    attempt: int = 1
+
+
+def to_score(study: Study, events: Sequence[Event]) -> list[Architecture]:
+    """The architectures of one cell to retrain: thinned incumbents, the last one surely, and the top-k trials.
+
+    `events` are the cell's effective ones; what has a score already is left out.
+    """
+    incumbents = [event for event in events if event["kind"] == "incumbent"]
+    trials = [event for event in events if event["kind"] == "trial" and event["rmse"] is not None]
+    best_trials = sorted(trials, key=lambda event: event["rmse"])[: study.scoring.top_k]
+    chosen = [*_at_log_spaced_times(incumbents, study.scoring.points), *best_trials]
+    scored = {event["id"] for event in events if event["kind"] == "score"}
+    by_id = {event["id"]: Architecture.from_json(event["architecture"]) for event in chosen}
+    return [architecture for key, architecture in by_id.items() if key not in scored]
+
+
+def run_scoring(job: ScoreJob, emit: Emit) -> None:
+    """Score each architecture of the job, one `score` event each, then `cell_scored`."""
+    torch.set_num_threads(job.study.resources.cpus_per_cell)
+    ledger = Ledger(job.study.budget, partial(synchronize, job.study.resources.device))
+    if job.past:
+        ledger.restore(job.past[-1]["clock"], job.past[-1]["visits"])
+    record = Recorder(job.cell, job.attempt, ledger, emit)
+    for architecture in job.architectures:
+        with ledger.timed("retrain"):
+            fields = _score(job, architecture)
+        record("score", architecture=architecture.to_json(), id=architecture.id, **fields)
+    record("cell_scored")
+
+
+def _score(job: ScoreJob, architecture: Architecture) -> dict[str, Any]:
+    split = job.split
+    assert split.test is not None
+    meter = NullMeter()
+    start = time.perf_counter()
+    data = split.for_search()
+    fit, at_edge = train_over_grid(architecture, training_task(job.study, job.cell, data), meter)
+    synchronize(job.study.resources.device)
+    fields: dict[str, Any] = {
+        "status": fit.status,
+        "l2": fit.l2,
+        "l2_at_edge": at_edge,
+        "retrain_seconds": time.perf_counter() - start,
+        "retrain_visits": meter.visits,
+        "scale": split.std / split.value_std,
+        "cold": 0,
+        "truth_rmse": None,
+        **dict.fromkeys(("validation", "rmse", "rmse_std", "rmse_warm", "rmse_std_warm")),
+    }
+    if fit.status != "ok" or fit.model is None:
+        return fields
+    prediction = data.in_data_units(fit.model.predict(split.test.indices))
+    test = scores(prediction, split.test, split.train, split.value_std)
+    fields |= {"validation": fit.rmse, "cold": test.cold}
+    fields |= {"rmse": _finite(test.rmse), "rmse_std": _finite(test.rmse_std)}
+    fields |= {"rmse_warm": _finite(test.rmse_warm), "rmse_std_warm": _finite(test.rmse_warm_std)}
+    if job.truth is not None:
+        fields["truth_rmse"] = _finite(rmse(prediction, job.truth))
+    return fields
+
+
+def _at_log_spaced_times(incumbents: list[Event], points: int) -> list[Event]:
+    """The incumbents standing at `points` log-spaced search times, from the first to the last one."""
+    if not incumbents:
+        return []
+    clocks = [event["clock"] for event in incumbents]
+    times = np.array([clock["think"] + clock["train"] + clock["validate"] for clock in clocks])
+    wanted = np.geomspace(max(times[0], 1e-3), max(times[-1], 1e-3), points)[:-1]
+    standing = np.searchsorted(times, wanted * (1 + 1e-9), side="right") - 1
+    return [incumbents[i] for i in sorted({*np.maximum(standing, 0).tolist(), len(incumbents) - 1})]
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,257 @@
+"""A study: what is compared, on what, under which budget and protocol. Read from TOML or built in Python."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from automl_cf.cf.elementwise import ACTIVATIONS
+from automl_cf.cf.operations import operations
+from automl_cf.cf.training import Training
+from automl_cf.errors import InputError, suggest
+from automl_cf.searchers import SearchTask, build, searchers
+from automl_cf.spaces.interaction import interaction_space
+from automl_cf.spaces.space import Space
+from automl_cf.suite.streams import stream
+
+SPACES: Mapping[str, Callable[..., Space]] = {"interaction": interaction_space}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Named(_Part):
+    """A name with options; a bare string in a study stands for the name alone."""
+
+    name: str
+    label: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def title(self) -> str:
+        """What events, tables and figures call it."""
+        return self.label or self.name
+
+
+class DatasetEntry(_Named):
+    """A data set by name, or a ratings file by path, with the loader's options."""
+
+
+class SpaceEntry(_Named):
+    """A space by name with its options, such as `norm_bound`, `units`, `operations`."""
+
+    name: str = "interaction"
+
+    def build(self) -> Space:
+        """The space. Raises InputError for an unknown name or option, or a value that makes no sense."""
+        if self.name not in SPACES:
+            raise InputError(f"unknown space '{self.name}'; known: {', '.join(SPACES)}.{suggest(self.name, SPACES)}")
+        try:
+            space = SPACES[self.name](**self.options)
+        except TypeError as error:
+            raise InputError(f"space '{self.name}': {error}.") from error
+        activation = space.constants.get("activation", "sigmoid")
+        if activation not in ACTIVATIONS:
+            raise InputError(f"space.options.activation is '{activation}', but must be one of {', '.join(ACTIVATIONS)}.")
+        for parameter in space.parameters:
+            if parameter.name in ("operation", "operations"):
+                for name in getattr(parameter, "options", ()):
+                    operations.get(str(name))
+        return space
+
+
+class SearcherEntry(_Named):
+    """A searcher by name, with options and, if it is not the study's, a space."""
+
+    space: SpaceEntry | None = None
+
+
+class Budget(_Part):
+    """What ends a cell's search, whichever comes first. `seconds` counts think + train + validate."""
+
+    trials: int | None = Field(None, gt=0)
+    seconds: float | None = Field(None, gt=0)
+    visits: int | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> "Budget":
+        if self.trials is None and self.seconds is None and self.visits is None:
+            raise ValueError("needs at least one of trials, seconds, visits")
+        return self
+
+
+class Scoring(_Part):
+    """What is retrained over the l2 grid and tested after the search.
+
+    `points`: incumbents at that many log-spaced times of a cell's search, the last always among them;
+    `top_k`: that many best trials by validation as well.
+    """
+
+    points: int = Field(4, gt=0)
+    top_k: int = Field(1, gt=0)
+
+
+class Resources(_Part):
+    """Where cells run. `workers` 0: one per core. `device` is a torch device; GPUs may be fractions."""
+
+    backend: Literal["ray", "inline"] = "ray"
+    workers: int = Field(0, ge=0)
+    cpus_per_cell: int = Field(1, gt=0)
+    gpus_per_cell: float = Field(0.0, ge=0)
+    address: str | None = None
+
+    @property
+    def device(self) -> str:
+        """The torch device of a cell."""
+        return "cuda" if self.gpus_per_cell > 0 else "cpu"
+
+
+class Study(_Part):
+    """Everything that a run's results depend on, versions and hardware apart."""
+
+    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
+    searchers: tuple[SearcherEntry, ...] = Field(min_length=1)
+    dims: tuple[int, ...] = Field((8,), min_length=1)
+    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    vary: tuple[Literal["split", "init", "searcher"], ...] = ("split", "init", "searcher")
+    fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    budget: Budget
+    training: Training = Field(default_factory=Training)  # type: ignore[arg-type]
+    space: SpaceEntry = Field(default_factory=SpaceEntry)  # type: ignore[arg-type]
+    scoring: Scoring = Field(default_factory=Scoring)  # type: ignore[arg-type]
+    resources: Resources = Field(default_factory=Resources)  # type: ignore[arg-type]
+
+    @field_validator("dims", "seeds")
+    @classmethod
+    def _distinct_and_non_negative(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("values must differ")
+        if min(values) < 0:
+            raise ValueError("values must not be negative")
+        return values
+
+    @field_validator("dims")
+    @classmethod
+    def _positive(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if min(values) < 1:
+            raise ValueError("values must be at least 1")
+        return values
+
+    @field_validator("searchers", "datasets")
+    @classmethod
+    def _distinct_titles(cls, entries: tuple[_Named, ...]) -> tuple[_Named, ...]:
+        titles = [entry.title for entry in entries]
+        for title in titles:
+            if titles.count(title) > 1:
+                raise ValueError(f"'{title}' is there twice; give each a label of its own")
+        return entries
+
+    def space_of(self, entry: SearcherEntry) -> Space:
+        """The space that a searcher searches."""
+        return (entry.space or self.space).build()
+
+    def search_task(self, entry: SearcherEntry, order: int, seed: int, restart: int = 0) -> SearchTask:
+        """What the searcher of one cell is made for."""
+        drawn = seed if "searcher" in self.vary else 0
+        return SearchTask(self.space_of(entry), order, self.training.l2_grid, stream("searcher", drawn, restart))
+
+    def cells(self) -> list["Cell"]:
+        """All cells, shuffled within each seed so that no searcher always runs first or last."""
+        cells = []
+        for seed in self.seeds:
+            of_seed = [
+                Cell(dataset.title, dim, entry.title, seed)
+                for dataset in self.datasets
+                for dim in self.dims
+                for entry in self.searchers
+            ]
+            order = np.random.default_rng(stream("order", seed)).permutation(len(of_seed))
+            cells += [of_seed[i] for i in order]
+        return cells
+
+    def entry(self, cell: "Cell") -> SearcherEntry:
+        """The searcher of a cell."""
+        return next(entry for entry in self.searchers if entry.title == cell.searcher)
+
+    def check(self, order: int = 2) -> None:
+        """Refuse, before anything runs, what could only fail later. Raises InputError."""
+        for entry in self.searchers:
+            build(entry.name, self.search_task(entry, order, seed=0), entry.options)
+            one_shot = searchers.get(entry.name).capabilities.one_shot
+            if one_shot and self.budget.seconds is None and self.budget.visits is None:
+                raise InputError(
+                    f"budget: searcher '{entry.title}' is one-shot and has no trials to count; give seconds or visits."
+                )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One data set x dimension x searcher x seed."""
+
+    dataset: str
+    dim: int
+    searcher: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """How events name it."""
+        return f"{self.dataset}/d{self.dim}/{self.searcher}/s{self.seed}"
+
+
+def make_study(values: Mapping[str, Any], source: str = "study") -> Study:
+    """Validate a study. Raises InputError with one sentence naming the field, its value and what would be right."""
+    try:
+        return Study.model_validate(dict(values))
+    except ValidationError as error:
+        raise InputError(f"{source}: {_first_problem(error)}") from error
+
+
+def read_study(path: Path | str) -> Study:
+    """Read a TOML study. Raises InputError for a file that is missing, no TOML, or no valid study."""
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"study '{path}' cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"study '{path}' is not valid TOML: {error}.") from error
+    return make_study({"name": path.stem, **values}, str(path))
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "the study"
+    if problem["type"] == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        known = _fields_at(problem["loc"][:-1])
+        return f"unknown key '{field}'; known there are {', '.join(known)}.{suggest(key, known)}"
+    if problem["type"] == "missing":
+        return f"{field} is missing."
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    shown = "" if isinstance(given, dict | BaseModel) else f" is {given!r}"
+    return f"{field}{shown}: {message[:1].lower()}{message[1:]}."
+
+
+def _fields_at(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the model at a place of a study knows."""
+    model: type[BaseModel] = Study
+    for part in place:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        nested = [a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type)]
+        model = next((a for a in nested if issubclass(a, BaseModel)), model)
+    return list(model.model_fields)

@@ -1,0 +1,31 @@
+"""Baseline: every operation of the space by itself, without element-wise networks (paper, Figure 6(c))."""
+
+from itertools import product
+
+from automl_cf.searchers._interface import AskTellSearcher, Capabilities, searchers
+from automl_cf.spaces.architecture import Architecture
+from automl_cf.spaces.parameters import Choice, Subset
+
+
+@searchers.register("single-op")
+class SingleOp(AskTellSearcher):
+    """Proposes each operation with each l2 of the study's grid; the best by validation is the best single-op.
+
+    Without networks the embeddings live on another scale, so the search's common l2 would not rank operations
+    as the final retraining over the grid does.
+    """
+
+    capabilities = Capabilities(fixed_proposals=True)
+
+    def propose(self, number: int) -> Architecture | None:
+        operations = [
+            option
+            for parameter in self.space.parameters
+            if isinstance(parameter, Choice | Subset) and parameter.name in ("operation", "operations")
+            for option in parameter.options
+        ]
+        grid = list(product(reversed(self.task.l2_grid), operations))
+        if number >= len(grid):
+            return None
+        l2, operation = grid[number]
+        return Architecture({"operation": operation, "l2": l2})

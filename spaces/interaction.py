@@ -1,0 +1,40 @@
+"""The paper's space of interaction functions for matrices (section 3.2)."""
+
+from collections.abc import Sequence
+
+from automl_cf.errors import InputError
+from automl_cf.spaces.architecture import Value
+from automl_cf.spaces.parameters import Choice, Parameter, Subset, Vector
+from automl_cf.spaces.space import Space
+
+OPERATIONS = ("multiply", "plus", "min", "max", "concat")
+
+
+def interaction_space(
+    operations: Sequence[str] = OPERATIONS,
+    units: int = 5,
+    activation: str = "sigmoid",
+    norm_bound: float = 3.0,
+    k: int = 1,
+) -> Space:
+    """Return the space of f(u, v) = O(g(u; p), g(v; q)), equation (7).
+
+    `operation` is O, or with k > 1 `operations` are the k of them that are used together (section 4.5.2).
+    `p` and `q` are the element-wise networks with 1 input, `units` hidden units of `activation` and 1 output:
+    each 3 * units + 1 floats (input weights, input biases, output weights, output bias) in a ball of radius
+    `norm_bound`. With units = 0 there is no p, q or activation, and g is the identity. Raises InputError for
+    options that make no sense.
+    """
+    if isinstance(units, bool) or not isinstance(units, int) or units < 0:
+        raise InputError(
+            f"The interaction space has units {units!r}, but it must be an integer of at least 0."
+        )
+    options = tuple(operations)
+    parameters: list[Parameter] = [
+        Choice("operation", options) if k == 1 else Subset("operations", options, k)
+    ]
+    constants: dict[str, Value] = {}
+    if units:
+        parameters += [Vector(name, 3 * units + 1, norm_bound) for name in ("p", "q")]
+        constants["activation"] = activation
+    return Space("interaction", tuple(parameters), constants)
