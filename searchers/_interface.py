@@ -1,12 +1,14 @@
 """What a searcher is: the two tiny interfaces, what a searcher declares, and the registry.
 
-An ask/tell searcher proposes architectures and is told how they did: write `propose` (and `observe` if it learns).
-A one-shot searcher trains a supernet on the problem: write `start` and `step`. Neither knows of files, clocks or Ray.
+An ask/tell searcher proposes architectures and is told how they did: write `propose`, and `observe` if it
+learns. A one-shot searcher trains a supernet on the problem: write `start` and `step`. Neither knows of
+files, clocks or Ray.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,7 +38,7 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What a searcher is made for: the space, the number of modes, the study's l2 grid, and its random stream."""
+    """What a searcher is made for: the space, the number of modes, the study's l2 grid, and its stream."""
 
     space: Space
     order: int
@@ -61,8 +63,11 @@ class Proposal:
     epochs: int | None = None
 
 
-class Searcher(ABC):
-    """What both kinds share. `Options` is a dataclass; its fields are the keys a study may set."""
+class Searcher:
+    """What both kinds share. `Options` is a dataclass; its fields are the keys a study may set.
+
+    All randomness comes from `rng` and from children of `seed`.
+    """
 
     Options: ClassVar[type] = NoOptions
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -71,10 +76,11 @@ class Searcher(ABC):
         self.task = task
         self.space = task.space
         self.options = options
+        self.seed = deepcopy(task.seed)  # spawning changes it, and the next searcher may get the same task
         self.rng = np.random.default_rng(task.seed)
 
 
-class AskTellSearcher(Searcher):
+class AskTellSearcher(Searcher, ABC):
     """Proposes architectures, learns from their validation results."""
 
     def __init__(self, task: SearchTask, options: Any) -> None:
@@ -85,10 +91,10 @@ class AskTellSearcher(Searcher):
 
     @abstractmethod
     def propose(self, number: int) -> Architecture | Proposal | None:
-        """The next architecture, the searcher's `number`-th (from 0), or None when it has no more to propose."""
+        """The next architecture, the searcher's `number`-th (from 0), or None when there are no more."""
 
     def observe(self, number: int, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Learn from a proposal's evaluation. `evaluation.loss` is infinite for what failed. Default: nothing."""
+        """Learn from a proposal's evaluation, whose `loss` is infinite for what failed. Default: nothing."""
 
     def ask(self, n: int = 1) -> list[Proposal]:
         """Up to `n` proposals; an empty list ends the search."""
@@ -98,7 +104,9 @@ class AskTellSearcher(Searcher):
             answer = self.propose(number)
             if answer is None:
                 break
-            proposal = answer if isinstance(answer, Proposal) else Proposal(number, answer)
+            proposal = (
+                replace(answer, id=number) if isinstance(answer, Proposal) else Proposal(number, answer)
+            )
             self._asked += 1
             self._pending[number] = proposal
             self._log.append({"ask": number, "architecture": proposal.architecture.to_json()})
@@ -120,7 +128,8 @@ class AskTellSearcher(Searcher):
     def load_state_dict(self, state: Mapping[str, Any]) -> list[Proposal]:
         """Replay a log on a fresh searcher; returns the proposals that were pending at its end.
 
-        Raises AutomlCfError if the searcher now proposes something else: it, its options or a library changed.
+        Raises AutomlCfError if the searcher now proposes something else, since it, its options or a library
+        changed.
         """
         for entry in state["log"]:
             if "tell" in entry:
@@ -129,13 +138,13 @@ class AskTellSearcher(Searcher):
                 again = self.ask(1)
                 if not again or again[0].architecture.to_json() != entry["architecture"]:
                     raise AutomlCfError(
-                        f"replaying the run's log, proposal {entry['ask']} came out differently: the searcher, "
-                        "its options or a library has changed since; start a new run."
+                        f"replaying the run's log, proposal {entry['ask']} came out differently: the "
+                        "searcher, its options or a library has changed since; start a new run."
                     )
         return list(self._pending.values())
 
 
-class OneShotSearcher(Searcher):
+class OneShotSearcher(Searcher, ABC):
     """Trains a supernet on the problem and reads the architecture off it."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(one_shot=True, relaxable_space_only=True)
@@ -146,7 +155,7 @@ class OneShotSearcher(Searcher):
 
     @abstractmethod
     def step(self) -> Incumbent | None:
-        """One slice of supernet training; the current best architecture, or None when the search has ended."""
+        """One slice of supernet training; the best architecture so far, or None when the search has ended."""
 
     @abstractmethod
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
@@ -163,8 +172,8 @@ searchers: Registry[type[Searcher]] = Registry("searcher", "automl_cf.searchers"
 def build(name: str, task: SearchTask, options: Mapping[str, Any]) -> Searcher:
     """Make the searcher `name` with `options`.
 
-    Raises InputError for an unknown name, an unknown or ill-typed option, and a space or a number of modes that
-    this searcher cannot search.
+    Raises InputError for an unknown name, an unknown or ill-typed option, and a space or a number of modes
+    that this searcher cannot search.
     """
     kind = searchers.get(name)
     checked = _checked_options(name, kind, options)
@@ -180,7 +189,9 @@ def _checked_options(name: str, kind: type[Searcher], options: Mapping[str, Any]
     for key in options:
         if key not in known:
             listing = ", ".join(known) or "none"
-            raise InputError(f"searcher '{name}' has no option '{key}'; it has {listing}.{suggest(key, known)}")
+            raise InputError(
+                f"searcher '{name}' has no option '{key}'; it has {listing}.{suggest(key, known)}"
+            )
     adapter: TypeAdapter[Any] = TypeAdapter(kind.Options)
     try:
         return adapter.validate_python(dict(options))

@@ -1,31 +1,30 @@
 """Bayesian optimisation by hyperopt's tree-structured Parzen estimator (paper, section 4.3 and A.5)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-import numpy as np
+from pydantic import Field
 
 from automl_cf.cf.problem import Evaluation
-from automl_cf.searchers._interface import AskTellSearcher, Proposal, SearchTask, searchers
+from automl_cf.searchers._interface import AskTellSearcher, SearchTask, searchers
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.views.hyperopt import from_hyperopt, hyperopt_space
 
 
 @dataclass(frozen=True)
-class Options:
+class BayesOptions:
     """`startup`: random proposals before the estimator speaks; hyperopt's default is 20."""
 
-    startup: int = 20
+    startup: Annotated[int, Field(ge=0)] = 20
 
 
 @searchers.register("bayes")
 class Bayes(AskTellSearcher):
     """hyperopt's TPE in ask/tell form: the same proposals as `fmin` with the same random generator."""
 
-    Options = Options
+    Options = BayesOptions
 
-    def __init__(self, task: SearchTask, options: Options) -> None:
+    def __init__(self, task: SearchTask, options: BayesOptions) -> None:
         super().__init__(task, options)
         from hyperopt import Trials
         from hyperopt.base import Domain

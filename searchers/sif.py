@@ -2,16 +2,17 @@
 
 The supernet holds T (embeddings, predictors); the searcher holds S = {alpha, p, q} and updates it by proximal
 gradient steps on validation batches. With its default options this is Algorithm 2 to the letter, with two
-readings of it: the projection onto the ball is z / max(1, ||z|| / bound) (the printed z / ||z|| would leave the
-inside of the ball unreachable), and what the paper leaves open is an option.
+readings of it: the projection onto the ball is z / max(1, ||z|| / bound) (the printed z / ||z|| would leave
+the inside of the ball unreachable), and what the paper leaves open is an option.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from automl_cf.cf.elementwise import near_identity, project_to_ball
 from automl_cf.cf.problem import Incumbent, Problem
@@ -23,7 +24,7 @@ _EPSILON = 1e-10
 
 
 @dataclass(frozen=True)
-class Options:
+class SifOptions:
     """What Algorithm 2 leaves open, and the changes that `sif-robust` is made of.
 
     `epochs` T; `step` the step size for S; `optimizer` plain steps, as printed, or Adagrad; `initial` random
@@ -31,11 +32,11 @@ class Options:
     uniformly for each batch, so that every predictor w_m is trained before alpha is.
     """
 
-    epochs: int = 40
-    step: float = 0.1
+    epochs: Annotated[int, Field(gt=0)] = 40
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     optimizer: Literal["sgd", "adagrad"] = "sgd"
     initial: Literal["random", "near-identity"] = "random"
-    warmup: int = 0
+    warmup: Annotated[int, Field(ge=0)] = 0
 
 
 def prox_c1(z: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -52,7 +53,10 @@ def prox_c2(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class ArchitectureStep:
-    """Gradient steps on one vector of S, plain or by Adagrad."""
+    """Gradient steps on one vector of S, plain or by Adagrad.
+
+    A gradient that is not finite moves nothing: S stays feasible, however the supernet diverges.
+    """
 
     def __init__(self, step: float, optimizer: str, size: int) -> None:
         self.step = step
@@ -61,6 +65,8 @@ class ArchitectureStep:
 
     def __call__(self, value: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The moved value."""
+        if not np.isfinite(gradient).all():
+            return value
         if not self.adaptive:
             return value - self.step * gradient
         self.total += gradient**2
@@ -68,10 +74,18 @@ class ArchitectureStep:
 
 
 class Lane:
-    """One supernet with its S: the loop of Algorithm 2, an epoch at a time, over `relaxation`'s operations."""
+    """One supernet with its S: the loop of Algorithm 2, an epoch at a time, over `relaxation`'s operations.
+
+    `part` holds the ratings that S is fitted on.
+    """
 
     def __init__(
-        self, problem: Problem, relaxation: Relaxation, options: Options, seed: np.random.SeedSequence, part: Part
+        self,
+        problem: Problem,
+        relaxation: Relaxation,
+        options: SifOptions,
+        seed: np.random.SeedSequence,
+        part: Part,
     ) -> None:
         supernet_seed, own_seed = seed.spawn(2)
         self.relaxation = relaxation
@@ -148,7 +162,8 @@ class Lane:
     def _initial(self, size: int, bound: float) -> NDArray[np.float64]:
         noise = self.rng.normal(size=size)
         if self.options.initial == "random":
-            return noise / np.linalg.norm(noise) * bound * self.rng.random() ** (1 / size)
+            radius: float = bound * self.rng.random() ** (1 / size)
+            return noise * (radius / np.linalg.norm(noise))
         activation = str(self.relaxation.space.constants.get("activation", "sigmoid"))
         return project_to_ball(near_identity((size - 1) // 3, activation, bound) + 0.1 * noise, bound)
 
@@ -157,15 +172,15 @@ class Lane:
 class Sif(OneShotSearcher):
     """Algorithm 2 as published."""
 
-    Options = Options
+    Options = SifOptions
     part: ClassVar[Part] = "valid"
 
-    def __init__(self, task: SearchTask, options: Options) -> None:
+    def __init__(self, task: SearchTask, options: SifOptions) -> None:
         super().__init__(task, options)
         self.relaxation = relax(task.space)
 
     def start(self, problem: Problem) -> None:
-        self.lane = Lane(problem, self.relaxation, self.options, self.task.seed, self.part)
+        self.lane = Lane(problem, self.relaxation, self.options, self.seed, self.part)
 
     def step(self) -> Incumbent | None:
         return self.lane.epoch() if self.lane.epochs < self.options.epochs else None

@@ -1,4 +1,4 @@
-"""SIF(no-auto): the paper's ablation in which S, too, is fitted on the training part (sections 4.2 and 4.3)."""
+"""SIF(no-auto): the paper's ablation that fits S, too, on the training part (sections 4.2 and 4.3)."""
 
 from typing import ClassVar
 

@@ -3,9 +3,9 @@
 1. The element-wise networks start near the identity, not at random: from a random start, min and max end in
    a basin far above the bias model on most seeds.
 2. S moves by Adagrad steps, as T does.
-3. Every operation has a lane, a supernet of its own: with shared embeddings, the operation that happens to be
-   trained first shapes them, and alpha then compares the others on embeddings made for that one. The lanes are
-   raced: after each rung the worse half, by the supernet's validation RMSE, is dropped.
+3. Every operation has a lane, a supernet of its own: with shared embeddings, the operation that happens to
+   be trained first shapes them, and alpha then compares the others on embeddings made for that one. The
+   lanes are raced: after each rung the worse half, by the supernet's validation RMSE, is dropped.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 
 from automl_cf.cf.problem import Incumbent, Problem
 from automl_cf.searchers._interface import Arrays, OneShotSearcher, SearchTask, searchers
-from automl_cf.searchers.sif import Lane
-from automl_cf.searchers.sif import Options as SifOptions
+from automl_cf.searchers.sif import Lane, SifOptions
 from automl_cf.spaces.views.relaxation import relax
 
 
 @dataclass(frozen=True)
-class Options(SifOptions):
+class RobustOptions(SifOptions):
     """`sif`'s options with other defaults, and the race.
 
-    `lanes` False races nothing: one supernet with all operations. `rungs`: epochs at which the worse half of the
-    lanes is dropped.
+    `lanes` False races nothing: one supernet with all operations. `rungs`: epochs at which the worse half of
+    the lanes is dropped.
     """
 
     optimizer: Literal["sgd", "adagrad"] = "adagrad"
@@ -41,16 +40,16 @@ class Options(SifOptions):
 class SifRobust(OneShotSearcher):
     """One lane per operation (per k of them), successively halved."""
 
-    Options = Options
+    Options = RobustOptions
 
-    def __init__(self, task: SearchTask, options: Options) -> None:
+    def __init__(self, task: SearchTask, options: RobustOptions) -> None:
         super().__init__(task, options)
         self.relaxation = relax(task.space)
 
     def start(self, problem: Problem) -> None:
         operations, k = self.relaxation.operations, self.relaxation.k
         groups = list(combinations(operations, k)) if self.options.lanes else [operations]
-        seeds = self.task.seed.spawn(len(groups))
+        seeds = self.seed.spawn(len(groups))
         self.lanes = [
             Lane(problem, replace(self.relaxation, operations=group), self.options, seed, "valid")
             for group, seed in zip(groups, seeds, strict=True)
@@ -73,7 +72,8 @@ class SifRobust(OneShotSearcher):
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         states = [lane.state_dict() for lane in self.lanes]
         arrays = {f"lane{i}_{key}": value for i, (a, _) in enumerate(states) for key, value in a.items()}
-        return arrays, {"lanes": [v for _, v in states], "alive": self.alive, "losses": self.losses}
+        arrays["losses"] = np.array(self.losses)  # no JSON value: they may be infinite
+        return arrays, {"lanes": [v for _, v in states], "alive": self.alive}
 
     def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], values: Mapping[str, Any]) -> None:
         for i, lane in enumerate(self.lanes):
@@ -81,4 +81,4 @@ class SifRobust(OneShotSearcher):
             own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
             lane.load_state_dict(own, values["lanes"][i])
         self.alive = list(values["alive"])
-        self.losses = list(values["losses"])
+        self.losses = arrays["losses"].tolist()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from automl_cf.analysis.curves import clock_named, mean_curves
 from automl_cf.analysis.output import whole_file
@@ -48,8 +48,8 @@ def draw_curve(
     label = clock_named(clock).label
     means = mean_curves(run, clock)
     looks = styles(run.cells["searcher"])
-    rows = [list(groups(cells, "dataset", "dim")) for _, cells in groups(run.cells, "dataset")] or [[]]
-    columns = max(1, *map(len, rows))
+    rows = [list(groups(cells, "dataset", "dim")) for _, cells in groups(run.cells, "dataset")]
+    columns = max(map(len, rows))
     with mpl.rc_context(_RC), sns.axes_style("whitegrid"), sns.plotting_context("paper"):
         figure = Figure(figsize=(_PANEL_WIDTH * columns + _LEGEND_WIDTH, _PANEL_HEIGHT * len(rows)))
         FigureCanvasAgg(figure)
@@ -77,14 +77,19 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, looks: dict[str, Style], log_time
     positive = panel.loc[panel["x"] > 0, "x"]
     left = 0.8 * float(positive.min()) if log_time and len(positive) else 0.0
     right = float(panel["x"].max())
-    ax.set(xscale="log" if left else "linear", xlim=(left, 1.04 * right if right > left else left + 1))
+    edge = (1.15 if left else 1.04) * right or 1.0
+    ax.set(xscale="log" if left else "linear", xlim=(left, edge))
+    if left:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if edge < 100 * left else (1,)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(EngFormatter(sep="") if right >= 1e5 else StrMethodFormatter("{x:g}"))
     view = _view(panel)
     ax.set_ylim(view.low, view.high)
     curves = list(groups(panel, "searcher"))
     for position, (searcher, curve) in enumerate(curves):
-        # What is there from the start, at 0, begins at the left edge of a logarithmic axis.
-        visible = curve.assign(x=curve["x"].clip(lower=left))
+        # What is there from the start, at 0, begins at the left edge of a logarithmic axis; and what is
+        # delivered last is carried on to the right edge, to be seen.
+        visible = pd.concat([curve.assign(x=curve["x"].clip(lower=left)), curve.tail(1).assign(x=edge)])
         if searcher == REFERENCE:
             _draw_reference(ax, visible, looks[searcher])
         else:
@@ -137,9 +142,10 @@ def _view(panel: pd.DataFrame) -> View:
     low, high = float(core.min()), float(core.max())
     height = max(high - low, 0.01)
     bottom, top = low - 0.5 * height, high + height
-    highest = float(panel["mean"].max())
-    if highest - bottom <= 2.5 * (top - bottom):
-        return View(bottom, max(top, highest + 0.05 * height), cut=False)
+    lowest, highest = float(panel["mean"].min()), float(panel["mean"].max())
+    if highest - lowest <= 2.5 * (top - bottom):
+        margin = max(0.15 * (highest - lowest), 0.003)
+        return View(lowest - margin, highest + margin, cut=False)
     return View(bottom, top, cut=True)
 
 
@@ -165,21 +171,21 @@ def _add_legend(figure: Figure, looks: dict[str, Style]) -> None:
 
 
 def _caption(run: Run, clock: str, means: pd.DataFrame) -> str:
-    parts = [f"The clock includes {clock_named(clock).includes}."]
-    seeds = sorted(set(means["seeds"]))
-    if seeds:
-        parts.append(f"Mean over {' to '.join(str(n) for n in {seeds[0]: 0, seeds[-1]: 0})} seeds.")
-        bands = {"1 seed: no band.": seeds[0] == 1, "Band of 2 seeds: their range.": 2 in seeds}
-        bands |= {"Band: 95% t-interval.": seeds[-1] > 2}
-        bands |= {"Thin: not all seeds have a result yet.": (means["n"] < means["seeds"]).any()}
-        parts += [text for text, applies in bands.items() if applies]
+    counts = set(means["seeds"])
+    fewest, most = min(counts, default=0), max(counts, default=0)
     left_out = cell_table(run).dropna(subset="problem")
-    if len(left_out) > 3:
-        parts.append(f"Left out: {len(left_out)} cells without a result.")
-    elif len(left_out):
-        named = (f"{row['cell']} ({row['problem']:.60})" for row in left_out.to_dict("records"))
-        parts.append(f"Left out: {', '.join(named)}.")
-    return " ".join(parts)
+    named = ", ".join(f"{row['cell']} ({row['problem']:.60})" for row in left_out.to_dict("records"))
+    remarks = {
+        f"The clock includes {clock_named(clock).includes}.": True,
+        f"Mean over {most if fewest == most else f'{fewest} to {most}'} seeds.": most > 1,
+        "1 seed: no band.": fewest == 1,
+        "Band of 2 seeds: their range.": 2 in counts,
+        "Band: 95% t-interval.": most > 2,
+        "Thin: not all seeds have a result yet.": (means["n"] < means["seeds"]).any(),
+        f"Left out: {named}.": 0 < len(left_out) <= 3,
+        f"Left out: {len(left_out)} cells without a result.": len(left_out) > 3,
+    }
+    return " ".join(remark for remark, applies in remarks.items() if applies)
 
 
 def _add_caption(figure: Figure, caption: str) -> None:

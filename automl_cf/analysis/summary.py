@@ -27,15 +27,15 @@ both are of the last incumbent, retrained over the lambda grid under the protoco
 test minus validation, in RMSE / std; searchers are never compared by validation. Costs are means over the
 same seeds."""
 
-_UNEVEN = 1.25  # a slowest calibration by this factor above the fastest is worth a warning
+_UNEVEN = 1.5  # a slowest calibration by this factor above the fastest is worth a warning
 
 
 def write_summary(run: Run) -> Path:
     """Write ``summary.md`` into the run's folder and return its path.
 
     It states what was compared, the final errors with intervals and paired differences, costs, what was
-    found, what gave no result and why, warnings, and how to run it again. It shows the figure ``curve.svg`` if
-    that has been drawn. Raises InputError if it cannot be written.
+    found, what gave no result and why, warnings, and how to run it again. It shows ``curve.svg`` if that has
+    been drawn. Raises InputError if it cannot be written.
     """
     cells = cell_table(run)
     sections = [
@@ -92,8 +92,8 @@ def _warnings(cells: pd.DataFrame) -> list[str]:
     for dataset, dim, searcher, rows in groups(at_edge, "dataset", "dim", "searcher"):
         where = ", ".join(f"{row['l2']:g} on seed {row['seed']}" for row in rows.to_dict("records"))
         lines.append(
-            f"{searcher} on {dataset}, dimension {dim}: the best lambda is at the edge of the grid ({where}); "
-            "a wider grid may do better."
+            f"{searcher} on {dataset}, dimension {dim}: the best lambda is at the edge of the grid "
+            f"({where}); a wider grid may do better."
         )
     for column in ("host", "engine"):
         if cells[column].nunique() > 1:
@@ -141,8 +141,12 @@ def _every_cell(cells: pd.DataFrame) -> list[str]:
 
 
 def _rerun(run: Run) -> list[str]:
-    command = str(run.manifest.get("command") or "(manifest.json names no command)")
-    return ["## Run it again", "\n".join(f"    {line}" for line in command.splitlines())]
+    """Show the commands of the manifest, indented: Markdown leaves them as they are."""
+    lines = []
+    for key, what in {"rerun": "In this folder:", "command": "It was started with:"}.items():
+        command = " ".join(str(run.manifest.get(key, "")).split())
+        lines += [what, f"    {command}"] if command else []
+    return ["## Run it again", *lines] if lines else []
 
 
 def _decimals(values: pd.Series) -> list[str]:

@@ -1,4 +1,4 @@
-"""The bias model mu + b_row + b_column (+ ...): no interaction at all, and the bar that every claim is held to."""
+"""The bias model mu + b_row + b_column (+ ...): no interaction at all, and the bar for every claim."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ from scipy.sparse.linalg import LinearOperator, cg
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.splits import SearchData
-from automl_cf.cf.training import Fit, Training
+from automl_cf.cf.training import Fit, Status, Training
 
-# Wider than the paper's grid, whose largest value is below this model's best: the bar must not be handicapped.
+# Wider than the paper's grid, whose largest value is below this model's best: the bar must not hang low.
 BIAS_L2_GRID = (1e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3)
 _TOLERANCE = 1e-6
 
@@ -24,7 +24,10 @@ class BiasModel:
 
     def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Standardised predictions, (n,)."""
-        return self.mean + sum(bias[indices[:, mode]] for mode, bias in enumerate(self.biases))
+        prediction = np.full(len(indices), self.mean)
+        for mode, bias in enumerate(self.biases):
+            prediction += bias[indices[:, mode]]
+        return prediction
 
 
 def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter) -> Fit:
@@ -48,10 +51,12 @@ def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter)
         diagonal = np.concatenate([train.counts(mode) for mode in range(train.order)]) * (2.0 / n) + l2
         values = train.values.astype(np.float64)
         solution, _ = cg(
-            LinearOperator((size, size), matvec=normal),
+            LinearOperator((size, size), matvec=normal, dtype=np.float64),
             design.T @ values * (2.0 / n),
             rtol=_TOLERANCE,
-            M=LinearOperator((size, size), matvec=lambda x: x / np.maximum(diagonal, 1e-12)),
+            M=LinearOperator(
+                (size, size), matvec=lambda x: x / np.maximum(diagonal, 1e-12), dtype=np.float64
+            ),
         )
         meter.visit(passes * n)
     biases = np.split(solution, np.cumsum(train.shape)[:-1])
@@ -63,8 +68,8 @@ def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter)
         error = model.predict(data.valid.indices) - data.valid.values
         rmse = float(np.sqrt(np.mean(error**2)))
     meter.check()
-    status = "ok" if np.isfinite(rmse) else "diverged"
-    return Fit(status, rmse, l2, passes, passes, (rmse,), model)  # type: ignore[arg-type]
+    status: Status = "ok" if np.isfinite(rmse) else "diverged"
+    return Fit(status, rmse, l2, passes, passes, (rmse,), model)
 
 
 def _one_hot(ratings: RatingTensor) -> csr_array:

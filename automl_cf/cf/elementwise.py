@@ -1,7 +1,7 @@
 """The element-wise network g(x; p): one input, H hidden units, one output (paper, section 3.2).
 
-A network is a flat vector of 3H + 1 numbers, [input weights (H), input biases (H), output weights (H), output bias],
-so that the paper's bound on its norm is a bound on one vector.
+A network is a flat vector of 3H + 1 numbers, [input weights (H), input biases (H), output weights (H), output
+bias], so that the paper's bound on its norm is a bound on one vector.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ MODE_VECTORS = ("p", "q", "r")  # the network of mode 0, 1, 2: the paper's p for
 
 
 def apply_network(table: Tensor, vector: Tensor, activation: str) -> Tensor:
-    """g applied to every element of `table` (any shape). Applied to embedding tables, never to every rating."""
+    """g of every element of `table` (any shape): for embedding tables, never for every rating."""
     units = (vector.shape[0] - 1) // 3
     hidden = ACTIVATIONS[activation](table.unsqueeze(-1) * vector[:units] + vector[units : 2 * units])
     return hidden @ vector[2 * units : 3 * units] + vector[3 * units]
@@ -28,17 +28,16 @@ def project_to_ball(vector: np.ndarray, bound: float) -> np.ndarray:
 
 
 def near_identity(units: int, activation: str, bound: float) -> np.ndarray:
-    """A network of norm at most `bound` that is odd, has slope near one at 0 and is nearly linear there.
+    """A network of norm at most `bound` that is odd and has slope 1 at 0, or what slope the bound allows.
 
-    Units come in pairs (w, a) and (-w, -a), whose constant parts cancel for any activation with
-    act(x) - act(-x) odd; a spare unit is 0. Entering the search where g(x) is about x means starting from the plain
-    operation, instead of from a random squashing of the embeddings.
+    Entering the search where g(x) is about x means starting from the plain operation, instead of from a
+    random squashing of the embeddings. Units come in pairs (w, a) and (-w, -a), which together are odd for
+    any activation; a spare unit is 0. A unit that is the only one is centred by the output bias: that makes
+    it odd for sigmoid and tanh, but not for relu, which needs two.
     """
-    slope = {"sigmoid": 0.25, "tanh": 1.0, "relu": 0.5}[activation]  # of a pair's mean unit at 0
-    paired = units - units % 2
-    if paired == 0:  # a single unit cannot be odd around 0 with a sigmoid: take it as it is
-        paired = 1
-    weight = min((slope * paired) ** -0.5, 0.95 * bound / (2 * paired) ** 0.5)
+    at_zero, slope = {"sigmoid": (0.5, 0.25), "tanh": (0.0, 1.0), "relu": (0.0, 0.5)}[activation]
+    active = units - units % 2 or 1
     weights = np.zeros(units)
-    weights[:paired] = weight * (-1.0) ** np.arange(paired)
-    return np.concatenate([weights, np.zeros(units), weights, np.zeros(1)])
+    weights[:active] = (slope * active) ** -0.5 * (-1.0) ** np.arange(active)
+    centre = [-at_zero * weights.sum()]
+    return project_to_ball(np.concatenate([weights, np.zeros(units), weights, centre]), 0.95 * bound)

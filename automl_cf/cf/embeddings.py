@@ -63,7 +63,7 @@ def initial_predictor(width: int, training: Training, rng: np.random.Generator, 
 def shuffled_batches(n: int, batch_size: int, rng: np.random.Generator, device: str) -> Iterator[Tensor]:
     """The row numbers 0..n-1 in random order, in batches (0: one full batch)."""
     rows = torch.from_numpy(rng.permutation(n)).to(device)
-    yield from rows.split(batch_size or n)
+    yield from torch.split(rows, batch_size or n)
 
 
 class Penalty:
@@ -95,7 +95,7 @@ class Penalty:
 
 
 class Adagrad:
-    """Adagrad (Duchi et al. 2010) in place. A zero gradient moves nothing, so dense equals touched rows only."""
+    """Adagrad (Duchi et al. 2010) in place. A zero gradient moves nothing: only touched rows ever do."""
 
     def __init__(self, parameters: Sequence[Tensor], learning_rate: float) -> None:
         self.parameters = list(parameters)
@@ -118,7 +118,7 @@ def project_predictor(w: Tensor) -> None:
 
 
 class ColdRows:
-    """The policy for rows without a training rating: they stand in with the mean of the warm rows' embeddings."""
+    """The policy for rows without a training rating: in their place stands the mean of the warm rows."""
 
     def __init__(self, train: RatingTensor, device: str) -> None:
         masks = [torch.from_numpy(train.counts(mode) == 0).to(device) for mode in range(train.order)]

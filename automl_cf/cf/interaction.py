@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from automl_cf.cf.elementwise import MODE_VECTORS, apply_network
+from automl_cf.cf.elementwise import ACTIVATIONS, MODE_VECTORS, apply_network
 from automl_cf.cf.embeddings import (
     Adagrad,
     ColdRows,
@@ -24,6 +25,7 @@ from automl_cf.cf.meter import Meter
 from automl_cf.cf.operations import operations
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Training
+from automl_cf.errors import InputError, suggest
 from automl_cf.spaces.architecture import Architecture
 
 _MIN_GAIN = 1e-5  # a smaller gain in validation RMSE does not reset the patience
@@ -32,21 +34,35 @@ _PREDICT_CHUNK = 1 << 20  # ratings scored at once, to bound memory
 
 def operations_of(architecture: Architecture) -> tuple[str, ...]:
     """The selected operation, or the k selected ones."""
-    if "operations" in architecture:
-        return tuple(str(name) for name in architecture["operations"])
-    return (str(architecture["operation"]),)
+    selected = architecture.get("operations", architecture.get("operation"))
+    return tuple(map(str, selected)) if isinstance(selected, tuple) else (str(selected),)
 
 
 @dataclass(frozen=True)
 class InteractionFunction:
-    """f of equation (7), with its predictors' sum: a pure function of tables and predictors."""
+    """f of equation (7), with its predictors' sum: a pure function of tables and predictors.
+
+    Raises InputError for an activation that there is not and for vectors that are no network.
+    """
 
     names: tuple[str, ...]
     vectors: tuple[Tensor | None, ...]  # one element-wise network per mode; None is the identity
     activation: str
 
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise InputError(
+                f"activation is '{self.activation}', but must be one of {', '.join(ACTIVATIONS)}."
+                f"{suggest(self.activation, ACTIVATIONS)}"
+            )
+        for name, vector in zip(MODE_VECTORS, self.vectors, strict=False):
+            if vector is not None and (vector.ndim != 1 or len(vector) < 4 or len(vector) % 3 != 1):
+                raise InputError(
+                    f"network {name} has shape {tuple(vector.shape)}, but must have 3 numbers per unit and 1."
+                )
+
     @classmethod
-    def of(cls, architecture: Architecture, order: int, dtype: torch.dtype, device: str) -> "InteractionFunction":
+    def of(cls, architecture: Architecture, order: int, dtype: torch.dtype, device: str) -> Self:
         """Read an architecture."""
         vectors = tuple(
             torch.tensor(architecture[name], dtype=dtype, device=device) if name in architecture else None

@@ -1,12 +1,12 @@
 """What training code reports to whoever keeps the accounts: visits, seconds by kind, and whether to go on."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
-class BudgetExhausted(Exception):
-    """Raised by `Meter.check` in the middle of a computation whose budget has run out; never shown to a user."""
+class BudgetExhausted(Exception):  # noqa: N818 - it ends a computation as planned, nothing is wrong
+    """Raised by `Meter.check` when the budget runs out in the middle of a computation; no user sees it."""
 
 
 class Meter(Protocol):
@@ -15,7 +15,7 @@ class Meter(Protocol):
     def visit(self, count: int) -> None:
         """Count `count` visits: one rating through one operation in a pass taken for a gradient."""
 
-    def timed(self, kind: str) -> "contextmanager[None]":  # type: ignore[type-arg]
+    def timed(self, kind: str) -> AbstractContextManager[None]:
         """A context whose seconds are booked as `kind`: `train`, `validate`, ..."""
 
     def check(self) -> None:

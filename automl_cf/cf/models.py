@@ -1,4 +1,4 @@
-"""Model families: what an architecture's `model` key names, and how one is trained, alone or over the l2 grid."""
+"""Model families: what an architecture's `model` names, and how one is trained, once or over the l2 grid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from automl_cf.spaces.architecture import Architecture
 class TrainingTask:
     """Everything but the architecture and its l2 that a training depends on.
 
-    `seed` feeds the initialisation and the batch order; every architecture of a cell is trained with the same.
+    `seed` feeds the initialisation and the batch order, the same for all architectures of a cell.
     """
 
     data: SearchData
@@ -33,7 +33,7 @@ Trainer = Callable[[Architecture, TrainingTask, float, Meter, int | None], Fit]
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """`train(architecture, task, l2, meter, epochs)`, and a grid of its own where the study's does not fit."""
+    """`train(architecture, task, l2, meter, epochs)`, and a grid of its own if the study's does not fit."""
 
     train: Trainer
     l2_grid: tuple[float, ...] | None = None
@@ -70,7 +70,11 @@ def family_of(architecture: Architecture) -> ModelFamily:
 
 
 def train(
-    architecture: Architecture, task: TrainingTask, meter: Meter, l2: float | None = None, epochs: int | None = None
+    architecture: Architecture,
+    task: TrainingTask,
+    meter: Meter,
+    l2: float | None = None,
+    epochs: int | None = None,
 ) -> Fit:
     """Train once: with the architecture's own `l2` if it has one, else `l2`, else the study's search l2."""
     chosen = architecture.get("l2", task.training.search_l2 if l2 is None else l2)

@@ -1,4 +1,4 @@
-"""Vector-wise operations: how the modes' (transformed) embeddings combine into one vector (paper, section 3.2).
+"""Vector-wise operations: how the modes' transformed embeddings combine into one vector (paper, section 3.2).
 
 The torch expression is the oracle for every engine. `combine` takes one tensor of shape (n, dim) per mode and
 returns (n, width); `width` says how many numbers come out, hence how long the predictor w is.

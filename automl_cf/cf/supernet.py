@@ -1,12 +1,13 @@
-"""The supernet of the one-shot searchers: shared embeddings, one predictor per operation (paper, section 3.3).
+"""The supernet of one-shot searchers: shared embeddings, one predictor per operation (paper, section 3.3).
 
-It holds T = {U, V, {w_m}} and computes gradients; S = {alpha, p, q} and the rule that updates it belong to the
-searcher. Everything of S goes in and comes out as small numpy arrays.
+It holds T = {U, V, {w_m}} and computes gradients; S = {alpha, p, q} and the rule that updates it are the
+searcher's. Everything of S goes in and comes out as small numpy arrays.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import cycle
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from automl_cf.cf.interaction import InteractionFunction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.models import TrainingTask
 from automl_cf.cf.operations import operations
+from automl_cf.errors import InputError
 from automl_cf.spaces.views.relaxation import Relaxation
 
 Part = Literal["train", "valid"]
@@ -37,7 +39,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ArchitectureGradients:
-    """Gradients of a batch's mean squared error: with respect to alpha (one per operation), and per network."""
+    """Gradients of a batch's mean squared error: by alpha (one per operation), and by each network."""
 
     alpha: Vector
     vectors: dict[str, Vector]
@@ -47,7 +49,8 @@ class Supernet:
     """All operations of a relaxation over shared embeddings.
 
     `alpha` (one weight per operation, mostly zeros) says which operations speak, h = sum_m alpha_m w_m . O_m
-    (equation 8); `vectors` maps the networks' names (p, q, ...) to their weights.
+    (equation 8); `vectors` maps the networks' names (p, q, ...) to their weights. Raises InputError for a
+    relaxation with vectors that are no mode's network.
     """
 
     def __init__(
@@ -60,6 +63,12 @@ class Supernet:
         self._dtype = dtype_of(task.training)
         self._rng = np.random.default_rng(seed)
         data, order = task.data, task.data.train.order
+        for vector, _, _ in relaxation.vectors:
+            if vector not in MODE_VECTORS[:order]:
+                raise InputError(
+                    f"space '{relaxation.space.name}' has the vector '{vector}', but the networks of "
+                    f"{order} modes are {', '.join(MODE_VECTORS[:order])}."
+                )
         self._parts: dict[Part, DeviceRatings] = {
             "train": DeviceRatings.of(data.train, task.device, self._dtype),
             "valid": DeviceRatings.of(data.valid, task.device, self._dtype),
@@ -82,32 +91,37 @@ class Supernet:
         return -(-n // (self.training.batch_size or n))
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of batches (validation rows, training rows), one pass over each part in as many steps."""
+        """Pairs of batches (validation rows, training rows): one pass over each part, in as many steps.
+
+        A validation part with fewer ratings than there are steps is gone through again and again.
+        """
         train, valid = len(self._parts["train"]), len(self._parts["valid"])
+        valid_rows = torch.from_numpy(self._rng.permutation(valid)).to(self._device)
+        valid_batches = torch.tensor_split(valid_rows, min(self.steps_per_epoch, valid))
         train_batches = shuffled_batches(train, self.training.batch_size, self._rng, self._device)
-        valid_size = -(-valid // self.steps_per_epoch)
-        yield from zip(shuffled_batches(valid, valid_size, self._rng, self._device), train_batches, strict=False)
+        yield from zip(cycle(valid_batches), train_batches, strict=False)
 
     def architecture_gradients(
         self, alpha: Vector, vectors: Mapping[str, Vector], part: Part, rows: Tensor
     ) -> ArchitectureGradients:
-        """Gradients on one batch at the discrete `alpha`; every operation is evaluated, for alpha's gradient."""
+        """Gradients on one batch at the discrete `alpha`; for alpha's, every operation is evaluated."""
         with self.meter.timed("train"):
             batch = self._parts[part].take(rows)
-            weights = self._tensor(alpha)
             networks = {name: self._tensor(v).requires_grad_() for name, v in vectors.items()}
-            transformed = self._function(networks).transformed(self.tables)
+            function = self._function(networks, self.relaxation.operations)
+            transformed = function.transformed(self._cold.filled(self.tables))
             picked = [t.index_select(0, i) for t, i in zip(transformed, batch.indices, strict=True)]
             selected, scores = [], []
-            for weight, name in zip(weights, self.relaxation.operations, strict=True):
-                speaks = bool(weight != 0)
+            for weight, name in zip(alpha.tolist(), self.relaxation.operations, strict=True):
+                speaks = weight != 0
                 with torch.set_grad_enabled(speaks):
                     score = operations.get(name).combine(picked) @ self.predictors[name]
                 scores.append(score.detach())
                 if speaks:
                     selected.append(weight * score)
             residual = torch.stack(selected).sum(0) - batch.values
-            by_network = torch.autograd.grad(residual.square().mean(), list(networks.values()))
+            loss = residual.square().mean()
+            by_network = torch.autograd.grad(loss, list(networks.values())) if networks else ()
             by_alpha = torch.stack(scores) @ residual.detach() * (2.0 / len(batch))
             self.meter.visit(len(batch) * len(scores))
             return ArchitectureGradients(
@@ -118,16 +132,11 @@ class Supernet:
         """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
         with self.meter.timed("train"):
             batch = self._parts["train"].take(rows)
-            function = self._function({name: self._tensor(v) for name, v in vectors.items()})
-            spoken = {
-                name: float(weight)
-                for name, weight in zip(self.relaxation.operations, alpha, strict=True)
-                if weight != 0
-            }
+            spoken = self._spoken(alpha)
             parameters = [*self.tables, *(self.predictors[name] for name in spoken)]
             for parameter in parameters:
                 parameter.requires_grad_()
-            prediction = self._predict(function, function.transformed(self.tables), spoken, batch)
+            prediction = self._predict(spoken, vectors, self.tables, batch)
             loss = (prediction - batch.values).square().mean()
             if self.training.search_l2 > 0:
                 loss = loss + self._penalty(self.tables, batch, self.training.search_l2)
@@ -145,43 +154,49 @@ class Supernet:
     def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:
         """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
         with self.meter.timed("validate"), torch.no_grad():
-            function = self._function({name: self._tensor(v) for name, v in vectors.items()})
-            pairs = zip(self.relaxation.operations, alpha, strict=True)
-            spoken = {name: float(weight) for name, weight in pairs if weight != 0}
             ratings = self._parts[part]
-            prediction = self._predict(function, function.transformed(self._cold.filled(self.tables)), spoken, ratings)
+            tables = self._cold.filled(self.tables)
+            prediction = self._predict(self._spoken(alpha), vectors, tables, ratings)
             return (prediction - ratings.values).double().square().mean().sqrt().item()
 
-    def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, object]]:
+    def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
         """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
-        arrays = {f"parameter{i}": _numpy(p) for i, p in enumerate(self._optimizer.parameters)}
+        parameters = enumerate(self._optimizer.parameters)
+        arrays: dict[str, NDArray[np.floating]] = {f"parameter{i}": _numpy(p) for i, p in parameters}
         arrays |= {f"adagrad{i}": _numpy(s) for i, s in enumerate(self._optimizer.sums)}
         return arrays, dict(self._rng.bit_generator.state)
 
-    def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], rng_state: dict[str, object]) -> None:
+    def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], rng_state: dict[str, Any]) -> None:
         """The inverse of `state_dict`, exact."""
-        for i, (parameter, total) in enumerate(zip(self._optimizer.parameters, self._optimizer.sums, strict=True)):
+        for i, parameter in enumerate(self._optimizer.parameters):
             parameter.copy_(self._tensor(arrays[f"parameter{i}"]))
-            total.copy_(self._tensor(arrays[f"adagrad{i}"]))
+            self._optimizer.sums[i].copy_(self._tensor(arrays[f"adagrad{i}"]))
         self._rng.bit_generator.state = rng_state
 
-    def _predict(
-        self, function: InteractionFunction, transformed: list[Tensor], spoken: Mapping[str, float], batch: DeviceRatings
-    ) -> Tensor:
-        weighted = {name: weight * self.predictors[name] for name, weight in spoken.items()}
-        names = tuple(spoken)
-        return InteractionFunction(names, function.vectors, function.activation).predict(
-            transformed, weighted, batch.indices
-        )
+    def _spoken(self, alpha: Vector) -> dict[str, float]:
+        """The operations that speak, with their weights."""
+        weights = zip(self.relaxation.operations, alpha.tolist(), strict=True)
+        return {name: weight for name, weight in weights if weight != 0}
 
-    def _function(self, networks: Mapping[str, Tensor]) -> InteractionFunction:
+    def _predict(
+        self,
+        spoken: Mapping[str, float],
+        vectors: Mapping[str, Vector],
+        tables: Sequence[Tensor],
+        batch: DeviceRatings,
+    ) -> Tensor:
+        function = self._function({name: self._tensor(v) for name, v in vectors.items()}, tuple(spoken))
+        weighted = {name: weight * self.predictors[name] for name, weight in spoken.items()}
+        return function.predict(function.transformed(tables), weighted, batch.indices)
+
+    def _function(self, networks: Mapping[str, Tensor], names: tuple[str, ...]) -> InteractionFunction:
         vectors = tuple(networks.get(name) for name in MODE_VECTORS[: len(self.tables)])
         activation = str(self.relaxation.space.constants.get("activation", "sigmoid"))
-        return InteractionFunction(self.relaxation.operations, vectors, activation)
+        return InteractionFunction(names, vectors, activation)
 
     def _tensor(self, values: NDArray[np.floating]) -> Tensor:
         return torch.tensor(np.asarray(values), dtype=self._dtype, device=self._device)
 
 
-def _numpy(tensor: Tensor) -> NDArray[np.floating]:
+def _numpy(tensor: Tensor) -> Vector:
     return tensor.detach().cpu().double().numpy().copy()

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, field_validator
 
 PAPER_L2_GRID = (0.0, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)  # section 4.1
 
@@ -24,7 +24,7 @@ class Training(BaseModel):
     * `unsquared`: l2 * the norms (not squared) of the batch's gathered embeddings, as in the authors' code.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learning_rate: float = Field(0.2, gt=0)
     init_scale: float = Field(0.1, gt=0, description="standard deviation of the initial embeddings")
@@ -32,15 +32,13 @@ class Training(BaseModel):
     max_epochs: int = Field(60, gt=0)
     patience: int = Field(5, gt=0, description="epochs without a better validation RMSE before it stops")
     search_l2: float = Field(1e-5, ge=0, description="l2 of every candidate during the search")
-    l2_grid: tuple[float, ...] = Field(PAPER_L2_GRID, min_length=1)
+    l2_grid: tuple[NonNegativeFloat, ...] = Field(PAPER_L2_GRID, min_length=1)
     penalty: Literal["expected", "touched", "unsquared"] = "expected"
     precision: Literal["float32", "float64"] = "float32"
 
     @field_validator("l2_grid")
     @classmethod
-    def _sorted_and_valid(cls, grid: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not (0 <= value < float("inf")) for value in grid):
-            raise ValueError("every l2 must be a finite number of at least 0")
+    def _sorted(cls, grid: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(sorted(set(grid)))
 
 
@@ -55,7 +53,8 @@ class Model(Protocol):
 class Fit:
     """One finished training: the state with the best validation RMSE, and how it went.
 
-    `rmse` is the validation RMSE in units of the training part's standard deviation, NaN unless `status` is ok.
+    `rmse` is the validation RMSE in units of the training part's standard deviation, NaN unless `status` is
+    ok; `curve` has it for every epoch. `best_epoch` counts from 1.
     """
 
     status: Status

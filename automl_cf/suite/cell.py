@@ -70,8 +70,11 @@ class Recorder:
             self._emit({**stamp, "time": time.time(), "clock": clock, "visits": visits, **fields}, files)
 
 
-def run_cell(job: CellJob, emit: Emit) -> None:
-    """Run a cell to its end. Whatever a searcher raises ends this cell only, as a `cell_failed` event."""
+def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
+    """Run a cell to its end. Whatever a searcher raises ends this cell only, as a `cell_failed` event.
+
+    `setup` are seconds that the worker spent before, to be booked on this cell.
+    """
     torch.set_num_threads(job.study.resources.cpus_per_cell)
     ledger = Ledger(job.study.budget, partial(synchronize, job.study.resources.device))
     with ledger.timed("setup"):
@@ -79,6 +82,7 @@ def run_cell(job: CellJob, emit: Emit) -> None:
         resume_at = _resume_point(job.past)
         if resume_at is not None:
             ledger.restore(resume_at["clock"], resume_at["visits"])
+        ledger.book("setup", setup)
         record(
             "cell_started",
             dataset=job.cell.dataset,

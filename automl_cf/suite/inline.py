@@ -9,10 +9,10 @@ from automl_cf.suite.store import Emit
 Job = CellJob | ScoreJob
 
 
-def run_job(job: Job, emit: Emit) -> None:
-    """Run one job, whichever kind it is."""
+def run_job(job: Job, emit: Emit, setup: float = 0.0) -> None:
+    """Run one job, whichever kind it is; `setup` seconds were spent on getting here, by imports."""
     if isinstance(job, CellJob):
-        run_cell(job, emit)
+        run_cell(job, emit, setup)
     else:
         run_scoring(job, emit)
 

@@ -7,13 +7,16 @@ writes the event to the store. Workers need no disk in common with the driver.
 import json
 import os
 import tempfile
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from automl_cf.errors import AutomlCfError, InputError
-from automl_cf.suite.inline import Job, run_job
-from automl_cf.suite.store import Emit
-from automl_cf.suite.study import Resources
+
+if TYPE_CHECKING:
+    from automl_cf.suite.inline import Job
+    from automl_cf.suite.store import Emit
+    from automl_cf.suite.study import Resources
 
 # Tune's own loggers and its change of folder cost half of the time to the first report, and nobody reads them.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -29,7 +32,7 @@ _EVENT = "event"  # one JSON string: Tune overwrites keys that it knows, such as
 _FILES = "files"
 
 # Tune pickles callbacks; the store cannot be, so a callback names its sink instead of holding it.
-_SINKS: dict[int, Emit] = {}
+_SINKS: "dict[int, Emit]" = {}
 
 
 class _EventWriter(Callback):
@@ -43,13 +46,21 @@ class _EventWriter(Callback):
             _SINKS[self.sink](json.loads(result[_EVENT]), result.get(_FILES) or None)
 
 
-def _worker(config: dict[str, Any], jobs: Sequence[Job]) -> None:
-    """What one Tune trial does."""
+def _worker(config: dict[str, Any], jobs: "Sequence[Job]") -> None:
+    """What one Tune trial does.
+
+    The heavy imports wait until here: when an actor frees up, Tune drops the ones still starting, so actors that
+    start slowly would never come to more than one.
+    """
+    start = time.perf_counter()
+    from automl_cf.suite.inline import run_job
+
+    setup = time.perf_counter() - start
 
     def emit(event: dict[str, Any], files: dict[str, bytes] | None = None) -> None:
         tune.report({_EVENT: json.dumps(event, allow_nan=False), _FILES: files or {}})
 
-    run_job(jobs[config["job"]], emit)
+    run_job(jobs[config["job"]], emit, setup)
     # A trial's last report reaches callbacks by another way; make it one without an event.
     tune.report({"finished": True})
 
@@ -57,7 +68,7 @@ def _worker(config: dict[str, Any], jobs: Sequence[Job]) -> None:
 class RayBackend:
     """Starts (or joins) a Ray cluster and runs jobs on it."""
 
-    def __init__(self, resources: Resources, workers: int) -> None:
+    def __init__(self, resources: "Resources", workers: int) -> None:
         self.resources = resources
         self._own = not ray.is_initialized()
         if self._own:
@@ -73,7 +84,7 @@ class RayBackend:
                 "ask for no more than that, or 0 for the CPU."
             )
 
-    def run(self, jobs: Sequence[Job], emit: Emit) -> None:
+    def run(self, jobs: "Sequence[Job]", emit: "Emit") -> None:
         """Run all jobs, as many at once as the resources allow. Errors are left in the missing events."""
         sink = id(emit)
         _SINKS[sink] = emit

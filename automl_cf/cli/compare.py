@@ -1,0 +1,139 @@
+"""`automl-cf compare`: a study made from the options of the command line."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from automl_cf.errors import InputError
+
+SOURCE = "compare"
+DATASET = "ml-100k"
+SEARCHERS = ("bias-only", "single-op", "sif", "sif-robust", "sif-no-auto", "random", "bayes")
+SECONDS = 30.0
+
+_MOST_SEEDS = 1000  # more are surely one seed's number, meant as such
+
+# A study's field -> the option that sets it
+_OPTIONS = {
+    "datasets": "--dataset",
+    "searchers": "--searchers",
+    "dims": "--dim",
+    "seeds": "--seeds",
+    "budget.trials": "--trials",
+    "budget.seconds": "--time-budget",
+    "budget.visits": "--visits",
+    "budget": "--trials",
+    "resources.backend": "--backend",
+    "resources.workers": "--workers",
+    "resources.gpus_per_cell": "--gpus-per-worker",
+}
+
+
+def compare_study_values(
+    *,
+    dataset: str = DATASET,
+    data_options: Sequence[str] = (),
+    searchers: Sequence[str] = SEARCHERS,
+    dim: str = "8",
+    seeds: str = "2",
+    trials: int | None = None,
+    time_budget: float | None = None,
+    visits: int | None = None,
+    backend: str = "ray",
+    workers: int = 0,
+    gpus_per_worker: float = 0.0,
+) -> dict[str, Any]:
+    """The study that the options describe, for `make_study`.
+
+    Texts are what stands on the command line: each of `searchers` may be a comma list, as may `dim` and `seeds`
+    (a single number N of which means 1 to N); each of `data_options` is key=value. Without any budget it is
+    `SECONDS` of search a cell. Raises InputError, naming the option, for texts that cannot be read; whether the
+    values make sense is for `make_study` to say.
+    """
+    label = Path(dataset).stem  # what a file is called in tables and in cells' names; of a name it is the name
+    budget = {"trials": trials, "seconds": time_budget, "visits": visits}
+    given = {key: value for key, value in budget.items() if value is not None}
+    return {
+        "name": "compare-" + (re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.") or "data"),
+        "datasets": [{"name": dataset, "label": label, "options": _data_options(data_options)}],
+        "searchers": _distinct("--searchers", [name for text in searchers for name in _parts(text)]),
+        "dims": _distinct("--dim", _integers("--dim", dim, "a number, or several, such as 4,8,16")),
+        "seeds": _seeds(seeds),
+        "budget": given or {"seconds": SECONDS},
+        "resources": {"backend": backend, "workers": workers, "gpus_per_cell": gpus_per_worker},
+    }
+
+
+@contextmanager
+def named_as_options() -> Iterator[None]:
+    """Let an InputError about a field of the study name the option that sets the field."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(_with_options(str(error))) from error
+
+
+def _with_options(message: str) -> str:
+    message = message.removeprefix(f"{SOURCE}: ")
+    for field, option in _OPTIONS.items():
+        message = re.sub(rf"^{re.escape(field)}(\.\w+)*(?=:| is )", option, message)
+    return message.replace("give seconds or visits", "give --time-budget or --visits")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seeds(text: str) -> list[int]:
+    right = "a count, such as 5 for the seeds 1 to 5, or a list, such as 1,3,5 or, for one seed, 7,"
+    numbers = _distinct("--seeds", _integers("--seeds", text, right))
+    if "," in text:
+        return numbers
+    (count,) = numbers
+    if not 1 <= count <= _MOST_SEEDS:
+        raise InputError(f"--seeds is '{text}', but must be {right}; a count is from 1 to {_MOST_SEEDS}.")
+    return list(range(1, count + 1))
+
+
+def _integers(option: str, text: str, right: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in _parts(text)]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise InputError(f"{option} is '{text}', but must be {right}.")
+    return numbers
+
+
+def _distinct(option: str, values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"{option} names {value} twice; once is enough.")
+    return values
+
+
+def _data_options(texts: Sequence[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise InputError(f"--data-option is '{text}', but must be key=value, such as noise=0.1.")
+        if key in options:
+            raise InputError(f"--data-option gives '{key}' twice; once is enough.")
+        options[key] = _data_value(value)
+    return options
+
+
+def _data_value(text: str) -> Any:
+    """A value as TOML writes it, a comma list, or, if it is neither, the text itself."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        parsed = {}
+    if set(parsed) == {"value"} and isinstance(parsed["value"], bool | int | float | str | list):
+        return parsed["value"]
+    parts = text.split(",")
+    return [_data_value(part) for part in parts] if len(parts) > 1 and all(parts) else text
