@@ -9,7 +9,7 @@ from typing import Any
 __version__ = metadata.version("automl-cf")
 
 # public name -> the module that defines it
-_LAZY: dict[str, str] = {}
+_LAZY: dict[str, str] = dict.fromkeys(("compare", "load", "report", "resume", "run_study"), "automl_cf.api")
 
 __all__ = ["__version__", *_LAZY]
 

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl_cf.analysis.output import write_outputs
+from automl_cf.analysis.figure import draw_curve
 from automl_cf.analysis.run import Run
+from automl_cf.analysis.summary import write_summary
+from automl_cf.analysis.tables import write_scores
 from automl_cf.events import Event
 from automl_cf.suite import run as suite_run
 from automl_cf.suite.study import Study, make_study
@@ -33,7 +35,9 @@ def resume(folder: Path | str, on_event: OnEvent | None = None) -> Run:
 def report(folder: Path | str) -> Run:
     """Redraw a run's curve, summary and tables from its stored events; trains nothing."""
     run = Run.load(Path(folder))
-    write_outputs(run)
+    write_scores(run)
+    draw_curve(run, run.path / "curve")
+    write_summary(run)
     return run
 
 

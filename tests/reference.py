@@ -1,4 +1,4 @@
-"""The paper's formulas in plain NumPy, and problems of a few ratings, for the tests of training and search."""
+"""For the tests of training and search: the paper's formulas in plain NumPy, and problems of a few ratings."""
 
 import numpy as np
 

@@ -352,7 +352,7 @@ def test_min_and_max_are_one_class(uvw):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_only_plus_and_concat_are_additive(uvw, operation):
-    """What plus can express is additive: f(u, v) - f(u, v') - f(u', v) + f(u', v') = 0 for all u, u', v, v'."""
+    """What plus can express is additive: f(u, v) - f(u, v') - f(u', v) + f(u', v') = 0."""
     u, v, w = uvw
     w = np.concatenate([w, w]) if operation == "concat" else w
     crossed = sum(

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from automl_cf.events import Event, effective
 
 if TYPE_CHECKING:
     from automl_cf.suite.study import Budget, Cell, Study
 
-State = Literal["waiting", "searching", "searched", "scoring", "scored", "failed"]
+State = Literal["waiting", "searching", "finished", "failed"]
 
 _SEARCH = ("think", "train", "validate")  # the kinds of seconds that a budget counts
 _TELLING = 0.02  # of a budget has to be used before what remains is extrapolated from it
@@ -22,7 +22,8 @@ class CellView:
     """What one cell's events say so far. `seconds` are seconds of search, `rmse` is the incumbent's by validation."""
 
     cell: "Cell"
-    state: State = "waiting"
+    state: State = "waiting"  # of the search
+    scored: bool = False
     reason: str = ""  # why the search finished or failed
     trials: set[int] = field(default_factory=set)
     incumbent: str | None = None  # the architecture's id
@@ -41,12 +42,12 @@ class CellView:
     @property
     def searched(self) -> bool:
         """Whether the search has ended."""
-        return self.state not in ("waiting", "searching")
+        return self.state in ("finished", "failed")
 
     @property
     def done(self) -> bool:
         """Whether nothing more comes: scored, or without anything to score."""
-        return self.state == "scored" or (self.incumbent is None and self.searched)
+        return self.scored or (self.searched and self.incumbent is None)
 
     def add(self, event: Event) -> None:
         """Take in the cell's next event."""
@@ -62,14 +63,13 @@ class CellView:
             case "incumbent":
                 self.incumbent, self.rmse = event["id"], event["rmse"]
             case "cell_finished":
-                self.state, self.reason = "searched", event["reason"]
+                self.state, self.reason = "finished", event["reason"]
             case "cell_failed":
                 self.state, self.reason = "failed", event["error"]
             case "score":
                 self.tests[event["id"]] = event["rmse_std"]
-                self.state = "failed" if self.state == "failed" else "scoring"
             case "cell_scored":
-                self.state = "failed" if self.state == "failed" else "scored"
+                self.scored = True
 
 
 @dataclass(frozen=True)
@@ -145,29 +145,23 @@ class Board:
         """How much of a cell's search is over, by whichever budget is nearest to its end."""
         if view.searched:
             return 1.0
-        used = {
-            self.budget.trials: len(view.trials),
-            self.budget.visits: view.visits,
-            self.budget.seconds: self.seconds_now(view, now),
-        }
-        return min(1.0, max(amount / limit for limit, amount in used.items() if limit is not None))
+        spent = (
+            (len(view.trials), self.budget.trials),
+            (view.visits, self.budget.visits),
+            (self.seconds_now(view, now), self.budget.seconds),
+        )
+        return min(1.0, max(used / limit for used, limit in spent if limit is not None))
 
     def progress(self, now: float) -> float:
         """How much of the run is over: search and scoring count one half each."""
-        parts = [
-            1.0 if view.done else 0.5 * self.fraction(view, now) for view in self.cells.values()
-        ]
+        parts = [1.0 if view.done else 0.5 * self.fraction(view, now) for view in self.cells.values()]
         return fmean(parts) if parts else 1.0
 
     def time_left(self, now: float) -> TimeLeft:
         """Estimate what remains, from the budget and from the cells that are further on."""
-        search = [self._search_left(view, now) for view in self.cells.values() if not view.searched]
-        mean_scoring = self._mean_scoring()
-        scoring = [
-            None if mean_scoring is None else max(0.0, mean_scoring - view.retrain)
-            for view in self.cells.values()
-            if not view.done and view.incumbent not in view.tests
-        ]
+        views = self.cells.values()
+        search = [self._search_left(view, now) for view in views if not view.searched]
+        scoring = [self._scoring_left(view) for view in views if not view.done]
         return TimeLeft(self._side_by_side(search), self._side_by_side(scoring))
 
     def _side_by_side(self, seconds: list[float | None]) -> float | None:
@@ -177,26 +171,22 @@ class Board:
         return max(sum(known) / self.workers, max(known, default=0.0))
 
     def _search_left(self, view: CellView, now: float) -> float | None:
-        """What the same searcher took on other seeds, else what this cell's pace or budget says, else the mean."""
+        """What the same searcher took on other seeds, else what this cell's pace says, the budget, or the mean."""
         spent = self.seconds_now(view, now)
-        of_searcher = [
-            other.seconds
-            for other in self.cells.values()
-            if other.searched and _without_seed(other.cell) == _without_seed(view.cell)
-        ]
-        if of_searcher:
-            return max(0.0, fmean(of_searcher) - spent)
+        known = [other for other in self.cells.values() if other.searched]
+        if alike := _of_same_searcher(view, known):
+            return max(0.0, fmean(other.seconds for other in alike) - spent)
         fraction = self.fraction(view, now)
         if fraction >= _TELLING:
             return spent * (1 / fraction - 1)
         if self.budget.seconds is not None:
             return self.budget.seconds - spent
-        others = [self.seconds_now(other, now) for other in self.cells.values() if other.searched]
-        return max(0.0, fmean(others) - spent) if others else None
+        return max(0.0, fmean(other.seconds for other in known) - spent) if known else None
 
-    def _mean_scoring(self) -> float | None:
-        times = [view.retrain for view in self.cells.values() if view.state == "scored"]
-        return fmean(times) if times else None
+    def _scoring_left(self, view: CellView) -> float | None:
+        known = [other for other in self.cells.values() if other.scored]
+        chosen = _of_same_searcher(view, known) or known
+        return max(0.0, fmean(other.retrain for other in chosen) - view.retrain) if chosen else None
 
     def _rebuild(self, name: str) -> None:
         view = CellView(self.cells[name].cell)
@@ -205,5 +195,5 @@ class Board:
         self.cells[name] = view
 
 
-def _without_seed(cell: "Cell") -> tuple[Any, ...]:
-    return (cell.dataset, cell.dim, cell.searcher)
+def _of_same_searcher(view: CellView, others: Iterable[CellView]) -> list[CellView]:
+    return [other for other in others if replace(other.cell, seed=view.cell.seed) == view.cell]

@@ -7,21 +7,25 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from automl_cf.cf.data import Dataset
 from automl_cf.cf.splits import Split
+from automl_cf.suite.store import STUDY_NAME
 from automl_cf.suite.study import Study
 
 _PACKAGES = ("automl-cf", "torch", "ray", "hyperopt", "optuna", "numpy", "scipy", "pandas")
 
 
-def make_manifest(study: Study, datasets: Mapping[str, Dataset], splits: Mapping[str, Split]) -> dict[str, Any]:
+def make_manifest(
+    study: Study, folder: Path, datasets: Mapping[str, Dataset], splits: Mapping[str, Split]
+) -> dict[str, Any]:
     """Versions, hardware, hashes of data and splits, and the exact commands."""
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": shlex.join(["automl-cf", *sys.argv[1:]]),
-        "rerun": "automl-cf run study.toml  # this folder's study.toml",
+        "rerun": f"automl-cf run {folder / STUDY_NAME}",
         "study": study.name,
         "versions": versions(),
         "machine": machine(),

@@ -16,7 +16,7 @@ from automl_cf.suite.inline import Inline, Job
 from automl_cf.suite.manifest import make_manifest
 from automl_cf.suite.scoring import ScoreJob, to_score
 from automl_cf.suite.store import MANIFEST_NAME, STUDY_NAME, Emit, Store
-from automl_cf.suite.study import Cell, Study, make_study
+from automl_cf.suite.study import Cell, Study, read_study
 
 OnEvent = Callable[[Event], None]
 
@@ -61,11 +61,11 @@ class _Data:
         test = self.split(cell).test
         return None if truth is None or test is None else truth.noise_free(test.indices)
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self, folder: Path) -> dict[str, Any]:
         """The run's manifest."""
         cells = self.study.cells()
         splits = {f"{cell.dataset}/s{cell.seed}": self.split(cell) for cell in cells}
-        return make_manifest(self.study, self.datasets, splits)
+        return make_manifest(self.study, folder, self.datasets, splits)
 
 
 def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
@@ -77,7 +77,7 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
                              "or choose another --out.")
         data = _Data(study)
         store.write_json(STUDY_NAME, study.model_dump(mode="json"))
-        store.write_json(MANIFEST_NAME, data.manifest())
+        store.write_json(MANIFEST_NAME, data.manifest(folder))
         _Run(study, store, data, on_event).go()
     finally:
         store.close()
@@ -105,11 +105,9 @@ def resume(folder: Path, on_event: OnEvent | None = None) -> None:
 
 def stored_study(folder: Path) -> Study:
     """The resolved study of a run's folder."""
-    path = folder / STUDY_NAME
-    try:
-        return make_study(_read_json(path), str(path))
-    except OSError as error:
-        raise InputError(f"'{folder}' holds no run: {STUDY_NAME} cannot be read ({error.strerror}).") from error
+    if not (folder / STUDY_NAME).exists():
+        raise InputError(f"'{folder}' holds no run: there is no {STUDY_NAME} in it; name a run's folder.")
+    return read_study(folder / STUDY_NAME)
 
 
 class _Run:
@@ -211,11 +209,3 @@ def _check_local_gpus(wanted: float) -> None:
 def _next_attempt(events: Sequence[Event], cell: Cell) -> int:
     return 1 + max((event["attempt"] for event in events if event["cell"] == cell.id), default=0)
 
-
-def _read_json(path: Path) -> Any:
-    import json
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"'{path}' is not valid JSON: {error}.") from error

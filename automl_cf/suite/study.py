@@ -1,5 +1,6 @@
 """A study: what is compared, on what, under which budget and protocol. Read from TOML or built in Python."""
 
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -219,14 +220,20 @@ def make_study(values: Mapping[str, Any], source: str = "study") -> Study:
 
 
 def read_study(path: Path | str) -> Study:
-    """Read a TOML study. Raises InputError for a file that is missing, no TOML, or no valid study."""
+    """Read a study in TOML, or a run's resolved one in JSON.
+
+    Raises InputError for a file that is missing, not of that form, or no valid study.
+    """
     path = Path(path)
+    form, loads = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"study '{path}' cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"study '{path}' is not valid TOML: {error}.") from error
+    except ValueError as error:  # what both parsers, and the decoder, raise
+        raise InputError(f"study '{path}' is not valid {form}: {error}.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"study '{path}' must be a table of keys, not a {type(values).__name__}.")
     return make_study({"name": path.stem, **values}, str(path))
 
 

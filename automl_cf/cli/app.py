@@ -1,0 +1,169 @@
+"""The commands and their options; what they do stands in the other modules."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automl_cf import __version__
+from automl_cf.cli import compare as comparing
+from automl_cf.cli import data, doctor, listing, running, studies
+from automl_cf.cli.errors import guarded
+
+app = typer.Typer(
+    name="automl-cf",
+    help="Search for interaction functions of collaborative filtering, and compare searchers fairly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+app.command("doctor")(guarded(doctor.doctor))
+app.command("list")(guarded(listing.list_all))
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the run, new or empty.", show_default="results/NAME-DATE-TIME", metavar="FOLDER"
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"automl-cf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@guarded
+def compare(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="A data set's name (see: automl-cf list datasets), planted for ratings made by a known "
+            "function, or the path of a ratings file (CSV, TSV, Parquet).",
+            metavar="NAME|PATH",
+        ),
+    ] = comparing.DATASET,
+    data_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An option of the data set, such as noise=0.1 (planted) or index_columns=user,item (a file); "
+            "may be repeated.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
+    searchers: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Searchers, separated by commas or repeated (see: automl-cf list searchers).",
+            show_default=",".join(comparing.SEARCHERS),
+            metavar="NAME,...",
+        ),
+    ] = None,
+    dim: Annotated[str, typer.Option(help="Embedding dimension, or several: 4,8,16.", metavar="N,...")] = "8",
+    seeds: Annotated[
+        str,
+        typer.Option(help="N for the seeds 1 to N, or a list: 1,3,5 (just seed 7 is 7,).", metavar="N|LIST"),
+    ] = "2",
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Architectures tried per cell. One-shot searchers need one of the other budgets, too."
+        ),
+    ] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of search per cell: thinking, training and validating.",
+            show_default=f"{comparing.SECONDS:g}, if no other budget is given",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    visits: Annotated[
+        int | None,
+        typer.Option(help="Visits of ratings per cell: a budget that does not depend on the machine."),
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="ray: cells side by side; inline: one after the other, here.", metavar="ray|inline"
+        ),
+    ] = "ray",
+    workers: Annotated[int, typer.Option(help="Cells at a time with ray; 0: one per core.")] = 0,
+    gpus_per_worker: Annotated[
+        float, typer.Option(help="GPUs per cell, possibly a fraction; 0: the CPU.")
+    ] = 0.0,
+    out: Out = None,
+) -> None:
+    """Compare searchers on one data set: search, score on the test part, draw, and say where the results are.
+
+    A cell is a searcher with one seed and dimension. Whichever of the budgets is used up first ends its search;
+    scoring comes after and is not part of the budget.
+    """
+    with comparing.named_as_options():
+        values = comparing.compare_study_values(
+            dataset=dataset,
+            data_options=data_option or (),
+            searchers=searchers or comparing.SEARCHERS,
+            dim=dim,
+            seeds=seeds,
+            trials=trials,
+            time_budget=time_budget,
+            visits=visits,
+            backend=backend,
+            workers=workers,
+            gpus_per_worker=gpus_per_worker,
+        )
+        from automl_cf.suite.study import make_study
+
+        running.run(make_study(values, comparing.SOURCE), out)
+
+
+@app.command()
+@guarded
+def run(
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML file, or a shipped study's name (see: automl-cf list studies).", metavar="STUDY"
+        ),
+    ],
+    out: Out = None,
+) -> None:
+    """Run a study."""
+    running.run(studies.find_study(study), out)
+
+
+@app.command()
+@guarded
+def resume(folder: RunFolder) -> None:
+    """Go on with an interrupted run; what was finished is not done again."""
+    running.resume(folder)
+
+
+@app.command()
+@guarded
+def report(folder: RunFolder) -> None:
+    """Redraw the curve, summary and tables of a run from its stored events."""
+    running.report(folder)

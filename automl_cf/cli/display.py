@@ -1,0 +1,222 @@
+"""Showing a run while it goes on: a live table on a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol, Self
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from automl_cf.cli.board import Board, CellView
+from automl_cf.cli.terminal import clock, roughly
+from automl_cf.events import Event
+
+_STYLES = {"searching": "cyan", "scoring": "magenta", "scored": "green", "failed": "red", "waiting": "dim"}
+_FRAME = 8  # lines around the cells: heading, table header, notes
+_FAILURES = 3  # shown at once
+
+
+class Display(Protocol):
+    """Shows a run as its events come in; a context manager around the run."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event."""
+
+
+def make_display(board: Board, console: Console) -> Display:
+    """A live table if the console is a terminal that can move its cursor, else plain lines."""
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveDisplay(board, console) if live else PlainDisplay(board, console)
+
+
+class PlainDisplay:
+    """One line for each start, finish, failure and score of a cell."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board = board
+        self._console = console
+        self._start = time.time()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def __call__(self, event: Event) -> None:
+        view = self._board.add(event)
+        text = None if view is None else line(event, view)
+        if text is not None:
+            done = sum(other.done for other in self._board.cells.values())
+            when = clock(time.time() - self._start)
+            self._console.print(
+                f"{when} [{done}/{len(self._board.cells)}] {event['cell']}: {text}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+class LiveDisplay:
+    """A table of all cells that follows the run, with its progress and the time left."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board = board
+        self._start = time.time()
+        self._lock = threading.Lock()  # the table is drawn by a thread of its own
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._board.add(event)
+
+    def _draw(self) -> RenderableType:
+        now = time.time()
+        with self._lock:
+            return render(self._board, now, now - self._start, self._live.console.height)
+
+
+def line(event: Event, view: CellView) -> str | None:
+    """What the plain display says of an event that `view` has just taken in; None if it says nothing."""
+    match event["kind"]:
+        case "cell_started":
+            return "goes on" if event["resumed"] else "started"
+        case "cell_finished":
+            return f"finished ({view.reason}) after {view.seconds:.1f} s of search, {_trials(view)}, {_valid(view)}"
+        case "cell_failed":
+            return f"failed: {view.reason}"
+        case "score":
+            from automl_cf.analysis.tables import describe  # pandas
+
+            result = "no test result" if event["rmse_std"] is None else f"test RMSE {event['rmse_std']:.4f}"
+            status = "" if event["status"] == "ok" else f" ({event['status']})"
+            found = describe(event["architecture"])
+            return f"scored {found}: {result}{status}, retrained in {event['retrain_seconds']:.1f} s"
+    return None
+
+
+def render(board: Board, now: float, elapsed: float, height: int) -> RenderableType:
+    """The live display of a board at a time, at most `height` lines high (while failures are few)."""
+    views = list(board.cells.values())
+    shown = _most_telling(views, max(1, height - _FRAME - _count_panels(views)))
+    parts: list[RenderableType] = [_heading(board, now, elapsed), _cells(board, shown, now)]
+    if len(shown) < len(views):
+        hidden = Counter(_state(view) for view in views if view not in shown)
+        parts.append(Text("  and " + ", ".join(f"{count} {state}" for state, count in hidden.items()), "dim"))
+    parts.append(Text("  RMSE in standard deviations; seconds of search: think, train, validate.", "dim"))
+    failed = [view for view in views if view.state == "failed"]
+    for view in failed[:_FAILURES]:
+        text = Text(f"  {view.cell.id} failed: {view.reason}", "red", no_wrap=True, overflow="ellipsis")
+        parts.append(text)
+    return Group(*parts)
+
+
+def _heading(board: Board, now: float, elapsed: float) -> RenderableType:
+    views = board.cells.values()
+    bar = ProgressBar(total=1.0, completed=board.progress(now), width=16)
+    done = f"{sum(view.done for view in views)} of {len(views)} cells done"
+    facts = Text(" · ".join(filter(None, (done, clock(elapsed), _left(board, now)))))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(bar, facts)
+    return Group(Text(board.title, "bold"), grid)
+
+
+def _left(board: Board, now: float) -> str:
+    left = board.time_left(now)
+    if all(view.done for view in board.cells.values()):
+        return "drawing"
+    if left.search is None:
+        return ""
+    if left.scoring is not None:
+        return f"about {roughly(left.search + left.scoring)} left"
+    return f"about {roughly(left.search)} of search left, then scoring" if left.search else "scoring"
+
+
+def _cells(board: Board, views: Iterable[CellView], now: float) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    for name in ("Searcher", "Seed", "State", "Trials", "Seconds", "Valid. RMSE", "Test RMSE"):
+        left = name in ("Searcher", "State")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
+    table.columns[2].min_width = len("searching 100%")
+    panels = _count_panels(board.cells.values())
+    panel = searcher = None
+    for view in views:
+        cell = view.cell
+        if panels and panel != (cell.dataset, cell.dim):
+            panel, searcher = (cell.dataset, cell.dim), None
+            table.add_row(Text(f"{cell.dataset}, dimension {cell.dim}", "italic"))
+        state = _state(view)
+        percent = f" {board.fraction(view, now):4.0%}" if state == "searching" else ""
+        table.add_row(
+            "" if cell.searcher == searcher else Text(cell.searcher),
+            str(cell.seed),
+            Text(state + percent, _STYLES.get(state, "")),
+            str(len(view.trials)) if view.trials else "",
+            "" if state == "waiting" else f"{board.seconds_now(view, now):.1f}",
+            _number(view.rmse),
+            _number(view.test),
+        )
+        searcher = cell.searcher
+    return table
+
+
+def _most_telling(views: list[CellView], most: int) -> list[CellView]:
+    """At most `most` cells, in their order: those at work before the failed, the others as they come."""
+    if len(views) <= most:
+        return views
+    rank = {
+        "searching": 0,
+        "scoring": 0,
+        "failed": 1,
+        "searched": 2,
+        "scored": 3,
+        "nothing found": 3,
+        "waiting": 4,
+    }
+    chosen = sorted(views, key=lambda view: rank[_state(view)])[: max(1, most - 1)]
+    return [view for view in views if view in chosen]
+
+
+def _count_panels(views: Iterable[CellView]) -> int:
+    """How many headings of data set and dimension the table needs: none if there is just one."""
+    count = len({(view.cell.dataset, view.cell.dim) for view in views})
+    return count if count > 1 else 0
+
+
+def _state(view: CellView) -> str:
+    if view.state != "finished":
+        return view.state
+    if view.scored:
+        return "scored"
+    if view.incumbent is None:
+        return "nothing found"
+    return "scoring" if view.tests else "searched"
+
+
+def _trials(view: CellView) -> str:
+    return "1 trial" if len(view.trials) == 1 else f"{len(view.trials)} trials"
+
+
+def _valid(view: CellView) -> str:
+    return "nothing found" if view.incumbent is None else f"validation RMSE {_number(view.rmse) or 'unknown'}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
