@@ -1,4 +1,6 @@
-"""For the tests of training and search: the paper's formulas in plain NumPy, and problems of a few ratings."""
+"""For the tests of training and search: the paper's formulas in plain NumPy, problems of a few ratings."""
+
+from functools import cache
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from automl_cf.cf.training import Training
 
 OPERATIONS = ("multiply", "plus", "min", "max", "concat")
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
+ENGINES = ("reference", "fused")  # the fused one is for matrices only
 
 _ACTIVATION = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
@@ -114,6 +117,7 @@ def random_data(shape=(6, 5), train=20, valid=9, seed=0):
     return SearchData(warm, RatingTensor(indices, rng.normal(size=valid), shape), 0.0, 1.0, "random")
 
 
+@cache
 def planted_split(**options) -> Split:
     """A split of a few planted ratings."""
     small = {"users": 24, "items": 16, "dim": 2, "density": 0.5, "noise": 0.3}
@@ -122,7 +126,7 @@ def planted_split(**options) -> Split:
 
 def tiny_task(data=None, dim=2, seed=0, **training) -> TrainingTask:
     """How models of a few planted ratings, or of `data`, are trained."""
-    few = {"batch_size": 32, "max_epochs": 8, "search_l2": 1e-3}
+    few = {"engine": "reference", "batch_size": 32, "max_epochs": 8, "search_l2": 1e-3}
     return TrainingTask(
         planted_split().for_search() if data is None else data,
         Training(**(few | training)),

@@ -16,6 +16,7 @@ from automl_cf.cf.splits import random_split
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import read_events
 from automl_cf.searchers import AskTellSearcher, searchers
+from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite import run
 from automl_cf.suite import scoring as scoring_module
 
@@ -169,7 +170,12 @@ def test_scoring_is_done_by_other_code_and_only_once(
     (folder / "events.jsonl").write_bytes(b"".join(lines[: first_score + 1]))
     scored: list[str] = []
     original = scoring_module._score
-    monkeypatch.setattr(scoring_module, "_score", lambda job, a: scored.append(a.id) or original(job, a))
+
+    def counted(job: object, task: object, architecture: Architecture) -> dict[str, object]:
+        scored.append(architecture.id)
+        return original(job, task, architecture)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scoring_module, "_score", counted)
     run.resume(folder)
     assert sorted(scored) == sorted(e["id"] for e in events[first_score + 1 :] if e["kind"] == "score")
 

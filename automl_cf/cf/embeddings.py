@@ -13,7 +13,7 @@ from torch import Tensor
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.training import Training
 
-_EPSILON = 1e-10  # in Adagrad's denominator: rows that were never touched do not move
+EPSILON = 1e-10  # in Adagrad's denominator: rows that were never touched do not move
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Adagrad:
             for parameter, gradient, total in zip(self.parameters, gradients, self.sums, strict=True):
                 if gradient is not None:
                     total.addcmul_(gradient, gradient)
-                    parameter.addcdiv_(gradient, total.sqrt().add_(_EPSILON), value=-self.learning_rate)
+                    parameter.addcdiv_(gradient, total.sqrt().add_(EPSILON), value=-self.learning_rate)
 
 
 def project_predictor(w: Tensor) -> None:

@@ -1,6 +1,6 @@
 """The reference engine: trains one interaction function, eagerly in PyTorch (paper, equation 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,11 +24,10 @@ from automl_cf.cf.embeddings import (
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.operations import operations
 from automl_cf.cf.splits import SearchData
-from automl_cf.cf.training import Fit, Training
+from automl_cf.cf.training import Fit, Model, Training, train_until_best
 from automl_cf.errors import InputError, suggest
 from automl_cf.spaces.architecture import Architecture
 
-_MIN_GAIN = 1e-5  # a smaller gain in validation RMSE does not reset the patience
 _PREDICT_CHUNK = 1 << 20  # ratings scored at once, to bound memory
 
 
@@ -140,35 +139,29 @@ def train_interaction(
     penalty = Penalty(train, data.train.shape, training.penalty)
     cold = ColdRows(data.train, device)
 
-    curve: list[float] = []
-    best, best_epoch, best_model = float("inf"), 0, None
-    last_gain, reference = 0, float("inf")
-    for epoch in range(1, (epochs or training.max_epochs) + 1):
-        with meter.timed("train"):
-            for rows in shuffled_batches(len(train), training.batch_size, rng, device):
-                batch = train.take(rows)
-                prediction = function.predict(function.transformed(tables), predictors, batch.indices)
-                loss = (prediction - batch.values).square().mean()
-                if l2 > 0:
-                    loss = loss + penalty(tables, batch, l2)
-                optimizer.step(torch.autograd.grad(loss, parameters))
-                for predictor in predictors.values():
-                    project_predictor(predictor)
-            meter.visit(len(train) * len(function.names))
-        with meter.timed("validate"), torch.no_grad():
-            transformed = function.transformed(cold.filled(tables))
-            prediction = function.predict(transformed, predictors, valid.indices)
-            rmse = (prediction - valid.values).double().square().mean().sqrt().item()
-        curve.append(rmse)
-        if not np.isfinite(rmse):
-            return Fit("diverged", float("nan"), l2, epoch, best_epoch, tuple(curve))
-        if rmse < best:
-            frozen = {name: w.detach().clone() for name, w in predictors.items()}
-            kept = [t.detach().clone() if t.requires_grad else t for t in transformed]
-            best, best_epoch, best_model = rmse, epoch, InteractionModel(function, kept, frozen)
-        if rmse < reference - _MIN_GAIN:
-            reference, last_gain = rmse, epoch
-        elif epoch - last_gain >= training.patience:
-            break
-        meter.check()
-    return Fit("ok", best, l2, len(curve), best_epoch, tuple(curve), best_model)
+    def train_epoch() -> None:
+        for rows in shuffled_batches(len(train), training.batch_size, rng, device):
+            batch = train.take(rows)
+            prediction = function.predict(function.transformed(tables), predictors, batch.indices)
+            loss = (prediction - batch.values).square().mean()
+            if l2 > 0:
+                loss = loss + penalty(tables, batch, l2)
+            optimizer.step(torch.autograd.grad(loss, parameters))
+            for predictor in predictors.values():
+                project_predictor(predictor)
+        meter.visit(len(train) * len(function.names))
+
+    @torch.no_grad()
+    def validate() -> tuple[float, Callable[[], Model]]:
+        transformed = function.transformed(cold.filled(tables))
+        prediction = function.predict(transformed, predictors, valid.indices)
+        rmse = (prediction - valid.values).double().square().mean().sqrt().item()
+
+        def freeze() -> Model:
+            kept = [table.detach().clone() for table in transformed]
+            weights = {name: w.detach().clone() for name, w in predictors.items()}
+            return InteractionModel(function, kept, weights)
+
+        return rmse, freeze
+
+    return train_until_best(training, epochs, l2, meter, train_epoch, validate)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from automl_cf.cf.bias import BIAS_L2_GRID, train_bias
+from automl_cf.cf.fused import train_fused, warm_up
 from automl_cf.cf.interaction import train_interaction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.splits import SearchData
@@ -42,17 +44,15 @@ class ModelFamily:
 models: Registry[ModelFamily] = Registry("model", None, "automl_cf.models")
 
 
-def _interaction(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
-    return train_interaction(
-        a,
-        task.data,
-        task.training,
-        dim=task.dim,
-        l2=l2,
-        rng=np.random.default_rng(task.seed),
-        meter=meter,
-        device=task.device,
-        epochs=epochs,
+def _interaction(
+    architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None
+) -> Fit:
+    engine = (
+        train_fused if task.training.engine == "fused" else partial(train_interaction, device=task.device)
+    )
+    rng = np.random.default_rng(task.seed)
+    return engine(
+        architecture, task.data, task.training, dim=task.dim, l2=l2, rng=rng, meter=meter, epochs=epochs
     )
 
 
@@ -62,6 +62,12 @@ def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: 
 
 models.register("interaction")(ModelFamily(_interaction))
 models.register("bias-only")(ModelFamily(_bias, BIAS_L2_GRID))
+
+
+def prepare(task: TrainingTask) -> None:
+    """Do what the engine needs once per process and dimension, so that it is not booked as training."""
+    if task.training.engine == "fused":
+        warm_up(task.dim, task.training.precision)
 
 
 def family_of(architecture: Architecture) -> ModelFamily:

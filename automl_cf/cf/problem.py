@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_cf.cf.fused_supernet import FusedSupernet
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.models import TrainingTask, train
 from automl_cf.cf.supernet import Supernet
@@ -81,6 +82,7 @@ class Problem:
         rmse = fit.rmse if fit.status == "ok" and np.isfinite(fit.rmse) else None
         return Evaluation(fit.status, rmse, fit.epochs, fit.best_epoch, fit.curve)
 
-    def supernet(self, relaxation: Relaxation, seed: np.random.SeedSequence) -> Supernet:
+    def supernet(self, relaxation: Relaxation, seed: np.random.SeedSequence) -> Supernet | FusedSupernet:
         """A supernet over the operations of `relaxation`, freshly initialised from `seed`."""
-        return Supernet(relaxation, self.task, self.meter, seed)
+        kind = FusedSupernet if self.task.training.engine == "fused" else Supernet
+        return kind(relaxation, self.task, self.meter, seed)

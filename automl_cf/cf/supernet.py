@@ -24,7 +24,6 @@ from automl_cf.cf.embeddings import (
     initial_predictor,
     initial_tables,
     project_predictor,
-    shuffled_batches,
 )
 from automl_cf.cf.interaction import InteractionFunction
 from automl_cf.cf.meter import Meter
@@ -35,6 +34,7 @@ from automl_cf.spaces.views.relaxation import Relaxation
 
 Part = Literal["train", "valid"]
 Vector = NDArray[np.float64]
+Rows = NDArray[np.integer[Any]]  # row numbers of a part
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,22 @@ class ArchitectureGradients:
 
     alpha: Vector
     vectors: dict[str, Vector]
+
+
+def paired_batches(
+    train: int, valid: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[tuple[Rows, Rows]]:
+    """Pairs of batches (validation rows, training rows): one pass over each part, in as many steps.
+
+    `train` and `valid` are the parts' sizes; a `batch_size` of 0 is the full batch. A validation part with
+    fewer ratings than there are steps is gone through again and again.
+    """
+    size = batch_size or train
+    steps = -(-train // size)
+    valid_batches = np.array_split(rng.permutation(valid), min(steps, valid))
+    train_order = rng.permutation(train)
+    train_batches = (train_order[start : start + size] for start in range(0, train, size))
+    yield from zip(cycle(valid_batches), train_batches, strict=False)
 
 
 class Supernet:
@@ -84,29 +100,17 @@ class Supernet:
         self._penalty = Penalty(self._parts["train"], data.train.shape, task.training.penalty)
         self._cold = ColdRows(data.train, task.device)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Training batches in one pass over the training part."""
-        n = len(self._parts["train"])
-        return -(-n // (self.training.batch_size or n))
-
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of batches (validation rows, training rows): one pass over each part, in as many steps.
-
-        A validation part with fewer ratings than there are steps is gone through again and again.
-        """
+    def epoch(self) -> Iterator[tuple[Rows, Rows]]:
+        """Pairs of batches (validation rows, training rows), see `paired_batches`."""
         train, valid = len(self._parts["train"]), len(self._parts["valid"])
-        valid_rows = torch.from_numpy(self._rng.permutation(valid)).to(self._device)
-        valid_batches = torch.tensor_split(valid_rows, min(self.steps_per_epoch, valid))
-        train_batches = shuffled_batches(train, self.training.batch_size, self._rng, self._device)
-        yield from zip(cycle(valid_batches), train_batches, strict=False)
+        return paired_batches(train, valid, self.training.batch_size, self._rng)
 
     def architecture_gradients(
-        self, alpha: Vector, vectors: Mapping[str, Vector], part: Part, rows: Tensor
+        self, alpha: Vector, vectors: Mapping[str, Vector], part: Part, rows: Rows
     ) -> ArchitectureGradients:
         """Gradients on one batch at the discrete `alpha`; for alpha's, every operation is evaluated."""
         with self.meter.timed("train"):
-            batch = self._parts[part].take(rows)
+            batch = self._batch(part, rows)
             networks = {name: self._tensor(v).requires_grad_() for name, v in vectors.items()}
             function = self._function(networks, self.relaxation.operations)
             transformed = function.transformed(self._cold.filled(self.tables))
@@ -128,10 +132,10 @@ class Supernet:
                 _numpy(by_alpha), {name: _numpy(g) for name, g in zip(networks, by_network, strict=True)}
             )
 
-    def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Tensor) -> None:
+    def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Rows) -> None:
         """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
         with self.meter.timed("train"):
-            batch = self._parts["train"].take(rows)
+            batch = self._batch("train", rows)
             spoken = self._spoken(alpha)
             parameters = [*self.tables, *(self.predictors[name] for name in spoken)]
             for parameter in parameters:
@@ -172,6 +176,9 @@ class Supernet:
             parameter.copy_(self._tensor(arrays[f"parameter{i}"]))
             self._optimizer.sums[i].copy_(self._tensor(arrays[f"adagrad{i}"]))
         self._rng.bit_generator.state = rng_state
+
+    def _batch(self, part: Part, rows: Rows) -> DeviceRatings:
+        return self._parts[part].take(torch.tensor(rows, dtype=torch.int64, device=self._device))
 
     def _spoken(self, alpha: Vector) -> dict[str, float]:
         """The operations that speak, with their weights."""

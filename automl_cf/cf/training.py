@@ -1,5 +1,6 @@
 """The training protocol common to all searchers of a study, and what one training leaves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -7,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, field_validator
 
+from automl_cf.cf.meter import Meter
+
 PAPER_L2_GRID = (0.0, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)  # section 4.1
+
+_MIN_GAIN = 1e-5  # a smaller gain in validation RMSE does not reset the patience
 
 Status = Literal["ok", "diverged", "crashed", "failed", "invalid", "timeout", "out-of-memory"]
 
@@ -35,6 +40,9 @@ class Training(BaseModel):
     l2_grid: tuple[NonNegativeFloat, ...] = Field(PAPER_L2_GRID, min_length=1)
     penalty: Literal["expected", "touched", "unsquared"] = "expected"
     precision: Literal["float32", "float64"] = "float32"
+    engine: Literal["fused", "reference"] = Field(
+        "fused", description="fused: Numba kernels, matrices on the CPU; reference: PyTorch, any device"
+    )
 
     @field_validator("l2_grid")
     @classmethod
@@ -64,3 +72,38 @@ class Fit:
     best_epoch: int
     curve: tuple[float, ...] = ()
     model: Model | None = field(default=None, repr=False)
+
+
+def train_until_best(
+    training: Training,
+    epochs: int | None,
+    l2: float,
+    meter: Meter,
+    train_epoch: Callable[[], None],
+    validate: Callable[[], tuple[float, Callable[[], Model]]],
+) -> Fit:
+    """The loop of every engine: epochs until validation stops improving, the best state kept.
+
+    `validate` gives the validation RMSE and a way to freeze the state that it was measured on; `epochs`
+    overrides the training's `max_epochs` (a lower fidelity). A non-finite RMSE ends it with status `diverged`.
+    Raises `BudgetExhausted` through `meter.check()`.
+    """
+    curve: list[float] = []
+    best, best_epoch, model = float("inf"), 0, None
+    last_gain, reference = 0, float("inf")
+    for epoch in range(1, (epochs or training.max_epochs) + 1):
+        with meter.timed("train"):
+            train_epoch()
+        with meter.timed("validate"):
+            rmse, freeze = validate()
+        curve.append(rmse)
+        if not np.isfinite(rmse):
+            return Fit("diverged", float("nan"), l2, epoch, best_epoch, tuple(curve))
+        if rmse < best:
+            best, best_epoch, model = rmse, epoch, freeze()
+        if rmse < reference - _MIN_GAIN:
+            reference, last_gain = rmse, epoch
+        elif epoch - last_gain >= training.patience:
+            break
+        meter.check()
+    return Fit("ok", best, l2, len(curve), best_epoch, tuple(curve), model)

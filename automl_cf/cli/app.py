@@ -7,7 +7,7 @@ import typer
 
 from automl_cf import __version__
 from automl_cf.cli import compare as comparing
-from automl_cf.cli import data, doctor, listing, running, studies
+from automl_cf.cli import data, doctor, listing
 from automl_cf.cli.errors import guarded
 
 app = typer.Typer(
@@ -18,9 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.command("doctor")(guarded(doctor.doctor))
-app.command("list")(guarded(listing.list_all))
 
 Out = Annotated[
     Path | None,
@@ -68,8 +65,8 @@ def compare(
     data_option: Annotated[
         list[str] | None,
         typer.Option(
-            help="An option of the data set, such as noise=0.1 (planted) or index_columns=user,item (a file); "
-            "may be repeated.",
+            help="An option of the data set; may be repeated. For planted such as noise=0.1, for a file such "
+            "as index_columns=user,item.",
             metavar="KEY=VALUE",
         ),
     ] = None,
@@ -77,19 +74,25 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Searchers, separated by commas or repeated (see: automl-cf list searchers).",
-            show_default=",".join(comparing.SEARCHERS),
+            show_default=", ".join(comparing.SEARCHERS),
             metavar="NAME,...",
         ),
     ] = None,
-    dim: Annotated[str, typer.Option(help="Embedding dimension, or several: 4,8,16.", metavar="N,...")] = "8",
+    dim: Annotated[
+        str, typer.Option(help="Embedding dimension, or several: 4,8,16.", metavar="N,...")
+    ] = comparing.DIM,
     seeds: Annotated[
         str,
-        typer.Option(help="N for the seeds 1 to N, or a list: 1,3,5 (just seed 7 is 7,).", metavar="N|LIST"),
-    ] = "2",
+        typer.Option(
+            help="N for seeds 1 to N, or a list: 1,3,5. A list of one ends with a comma: 7,",
+            metavar="N|N,...",
+        ),
+    ] = comparing.SEEDS,
     trials: Annotated[
         int | None,
         typer.Option(
-            help="Architectures tried per cell. One-shot searchers need one of the other budgets, too."
+            help="Architectures tried per cell. One-shot searchers need one of the next two budgets as well.",
+            metavar="N",
         ),
     ] = None,
     time_budget: Annotated[
@@ -102,24 +105,26 @@ def compare(
     ] = None,
     visits: Annotated[
         int | None,
-        typer.Option(help="Visits of ratings per cell: a budget that does not depend on the machine."),
+        typer.Option(
+            help="Visits of ratings per cell, a budget that does not depend on the machine.", metavar="N"
+        ),
     ] = None,
     backend: Annotated[
         str,
         typer.Option(
-            help="ray: cells side by side; inline: one after the other, here.", metavar="ray|inline"
+            help="ray: cells side by side. inline: one after the other, in this process.",
+            metavar="ray|inline",
         ),
     ] = "ray",
-    workers: Annotated[int, typer.Option(help="Cells at a time with ray; 0: one per core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Cells at a time with ray; 0: one per core.", metavar="N")] = 0,
     gpus_per_worker: Annotated[
-        float, typer.Option(help="GPUs per cell, possibly a fraction; 0: the CPU.")
+        float, typer.Option(help="GPUs per cell, possibly a fraction; 0: the CPU.", metavar="N")
     ] = 0.0,
     out: Out = None,
 ) -> None:
-    """Compare searchers on one data set: search, score on the test part, draw, and say where the results are.
+    """Compare searchers on one data set: search, score on the test part, draw a curve.
 
-    A cell is a searcher with one seed and dimension. Whichever of the budgets is used up first ends its search;
-    scoring comes after and is not part of the budget.
+    A cell is one searcher with one seed and dimension. Its search ends with the budget that is used up first.
     """
     with comparing.named_as_options():
         values = comparing.compare_study_values(
@@ -135,6 +140,7 @@ def compare(
             workers=workers,
             gpus_per_worker=gpus_per_worker,
         )
+        from automl_cf.cli import running
         from automl_cf.suite.study import make_study
 
         running.run(make_study(values, comparing.SOURCE), out)
@@ -151,14 +157,19 @@ def run(
     ],
     out: Out = None,
 ) -> None:
-    """Run a study."""
-    running.run(studies.find_study(study), out)
+    """Run a study: a TOML file, or one that is shipped."""
+    from automl_cf.cli import running
+    from automl_cf.cli.studies import find_study
+
+    running.run(find_study(study), out)
 
 
 @app.command()
 @guarded
 def resume(folder: RunFolder) -> None:
     """Go on with an interrupted run; what was finished is not done again."""
+    from automl_cf.cli import running
+
     running.resume(folder)
 
 
@@ -166,4 +177,11 @@ def resume(folder: RunFolder) -> None:
 @guarded
 def report(folder: RunFolder) -> None:
     """Redraw the curve, summary and tables of a run from its stored events."""
+    from automl_cf.cli import running
+
     running.report(folder)
+
+
+app.command("list")(guarded(listing.list_all))
+app.add_typer(data.app, name="data")
+app.command("doctor")(guarded(doctor.doctor))

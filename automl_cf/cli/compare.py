@@ -12,6 +12,8 @@ from automl_cf.errors import InputError
 SOURCE = "compare"
 DATASET = "ml-100k"
 SEARCHERS = ("bias-only", "single-op", "sif", "sif-robust", "sif-no-auto", "random", "bayes")
+DIM = "8"
+SEEDS = "2"
 SECONDS = 30.0
 
 _MOST_SEEDS = 1000  # more are surely one seed's number, meant as such
@@ -37,8 +39,8 @@ def compare_study_values(
     dataset: str = DATASET,
     data_options: Sequence[str] = (),
     searchers: Sequence[str] = SEARCHERS,
-    dim: str = "8",
-    seeds: str = "2",
+    dim: str = DIM,
+    seeds: str = SEEDS,
     trials: int | None = None,
     time_budget: float | None = None,
     visits: int | None = None,
@@ -48,10 +50,10 @@ def compare_study_values(
 ) -> dict[str, Any]:
     """The study that the options describe, for `make_study`.
 
-    Texts are what stands on the command line: each of `searchers` may be a comma list, as may `dim` and `seeds`
-    (a single number N of which means 1 to N); each of `data_options` is key=value. Without any budget it is
-    `SECONDS` of search a cell. Raises InputError, naming the option, for texts that cannot be read; whether the
-    values make sense is for `make_study` to say.
+    Texts are what stands on the command line: `dim`, `seeds` and each of `searchers` may be comma lists (a
+    single number N as `seeds` means 1 to N); each of `data_options` is key=value. Without any budget it is
+    `SECONDS` of search a cell. Raises InputError, naming the option, for texts that cannot be read; whether
+    the values make sense is for `make_study` to say.
     """
     label = Path(
         dataset

@@ -14,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from automl_cf.cli.board import Board, CellView
+from automl_cf.cli.estimate import time_left
 from automl_cf.cli.terminal import clock, roughly
 from automl_cf.events import Event
 
 _STYLES = {"searching": "cyan", "scoring": "magenta", "scored": "green", "failed": "red", "waiting": "dim"}
-_FRAME = 8  # lines around the cells: heading, table header, notes
+_FRAME = 6  # lines around the cells: heading, table header, note, and one to spare
 _FAILURES = 3  # shown at once
 
 
@@ -40,7 +41,7 @@ def make_display(board: Board, console: Console) -> Display:
 
 
 class PlainDisplay:
-    """One line for each start, finish, failure and score of a cell."""
+    """One line for each start, finish, failure, score and end of a cell."""
 
     def __init__(self, board: Board, console: Console) -> None:
         self._board = board
@@ -72,6 +73,7 @@ class LiveDisplay:
 
     def __init__(self, board: Board, console: Console) -> None:
         self._board = board
+        self._console = console
         self._start = time.time()
         self._lock = threading.Lock()  # the table is drawn by a thread of its own
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
@@ -90,7 +92,7 @@ class LiveDisplay:
     def _draw(self) -> RenderableType:
         now = time.time()
         with self._lock:
-            return render(self._board, now, now - self._start, self._live.console.height)
+            return render(self._board, now, now - self._start, self._console.height)
 
 
 def line(event: Event, view: CellView) -> str | None:
@@ -99,7 +101,8 @@ def line(event: Event, view: CellView) -> str | None:
         case "cell_started":
             return "goes on" if event["resumed"] else "started"
         case "cell_finished":
-            return f"finished ({view.reason}) after {view.seconds:.1f} s of search, {_trials(view)}, {_valid(view)}"
+            spent = f"{view.seconds:.1f} s of search"
+            return f"finished ({view.reason}) after {spent}, {_trials(view)}, {_valid(view)}"
         case "cell_failed":
             return f"failed: {view.reason}"
         case "score":
@@ -109,59 +112,70 @@ def line(event: Event, view: CellView) -> str | None:
             status = "" if event["status"] == "ok" else f" ({event['status']})"
             found = describe(event["architecture"])
             return f"scored {found}: {result}{status}, retrained in {event['retrain_seconds']:.1f} s"
+        case "cell_scored":
+            return f"done: test RMSE {_number(view.test) or 'unknown'}"
     return None
 
 
 def render(board: Board, now: float, elapsed: float, height: int) -> RenderableType:
-    """The live display of a board at a time, at most `height` lines high (while failures are few)."""
+    """The live display of a board at a time, less than `height` lines high if it can be."""
     views = list(board.cells.values())
-    shown = _most_telling(views, max(1, height - _FRAME - _count_panels(views)))
+    failed = [view for view in views if view.state == "failed"][:_FAILURES]
+    shown = _most_telling(views, max(2, height - _FRAME - len(failed) - _count_panels(views)))
     parts: list[RenderableType] = [_heading(board, now, elapsed), _cells(board, shown, now)]
     if len(shown) < len(views):
         hidden = Counter(_state(view) for view in views if view not in shown)
         parts.append(Text("  and " + ", ".join(f"{count} {state}" for state, count in hidden.items()), "dim"))
     parts.append(Text("  RMSE in standard deviations; seconds of search: think, train, validate.", "dim"))
-    failed = [view for view in views if view.state == "failed"]
-    for view in failed[:_FAILURES]:
+    for view in failed:
         text = Text(f"  {view.cell.id} failed: {view.reason}", "red", no_wrap=True, overflow="ellipsis")
         parts.append(text)
     return Group(*parts)
 
 
 def _heading(board: Board, now: float, elapsed: float) -> RenderableType:
-    views = board.cells.values()
+    title = Text.assemble(
+        (board.study.name, "bold"), f"  {clock(elapsed)}", no_wrap=True, overflow="ellipsis"
+    )
     bar = ProgressBar(total=1.0, completed=board.progress(now), width=16)
-    done = f"{sum(view.done for view in views)} of {len(views)} cells done"
-    facts = Text(" · ".join(filter(None, (done, clock(elapsed), _left(board, now)))))
+    facts = Text(_progress(board, now), no_wrap=True, overflow="ellipsis")
     grid = Table.grid(padding=(0, 2))
     grid.add_row(bar, facts)
-    return Group(Text(board.title, "bold"), grid)
+    return Group(title, grid)
 
 
-def _left(board: Board, now: float) -> str:
-    left = board.time_left(now)
-    if all(view.done for view in board.cells.values()):
-        return "drawing"
+def _progress(board: Board, now: float) -> str:
+    views = board.cells.values()
+    done = f"{sum(view.done for view in views)} of {len(views)} cells done"
+    left = time_left(board, now)
+    if all(view.done for view in views):
+        return done
+    if all(view.state == "waiting" for view in views):
+        return f"{done} · starting"
     if left.search is None:
-        return ""
+        return done
     if left.scoring is not None:
-        return f"about {roughly(left.search + left.scoring)} left"
-    return f"about {roughly(left.search)} of search left, then scoring" if left.search else "scoring"
+        return f"{done} · about {roughly(left.search + left.scoring)} left"
+    return f"{done} · about {roughly(left.search)} of search left, then scoring"
 
 
 def _cells(board: Board, views: Iterable[CellView], now: float) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     for name in ("Searcher", "Seed", "State", "Trials", "Seconds", "Valid. RMSE", "Test RMSE"):
         left = name in ("Searcher", "State")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
-    table.columns[2].min_width = len("searching 100%")
+        width = {"Searcher": 8, "State": len("searching 100%")}.get(name, len(name))
+        table.add_column(
+            name, justify="left" if left else "right", no_wrap=True, overflow="ellipsis", min_width=width
+        )
     panels = _count_panels(board.cells.values())
     panel = searcher = None
     for view in views:
         cell = view.cell
         if panels and panel != (cell.dataset, cell.dim):
             panel, searcher = (cell.dataset, cell.dim), None
-            table.add_row(Text(f"{cell.dataset}, dimension {cell.dim}", "italic"))
+            table.add_row(Text(f"{cell.dataset}, dim {cell.dim}", "italic"))
         state = _state(view)
         percent = f" {board.fraction(view, now):4.0%}" if state == "searching" else ""
         table.add_row(
@@ -178,19 +192,11 @@ def _cells(board: Board, views: Iterable[CellView], now: float) -> Table:
 
 
 def _most_telling(views: list[CellView], most: int) -> list[CellView]:
-    """At most `most` cells, in their order: those at work before the failed, the others as they come."""
+    """All cells, or with a line left for the rest those that matter most, in their order."""
     if len(views) <= most:
         return views
-    rank = {
-        "searching": 0,
-        "scoring": 0,
-        "failed": 1,
-        "searched": 2,
-        "scored": 3,
-        "nothing found": 3,
-        "waiting": 4,
-    }
-    chosen = sorted(views, key=lambda view: rank[_state(view)])[: max(1, most - 1)]
+    ranked = ("searching", "scoring", "failed", "searched", "scored", "nothing found", "waiting")
+    chosen = sorted(views, key=lambda view: ranked.index(_state(view)))[: most - 1]
     return [view for view in views if view in chosen]
 
 

@@ -181,7 +181,7 @@ def _ml_100k() -> Finding:
 def _cores() -> Finding:
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return Finding(True, f"{cores}, so as many cells run side by side")
+    return Finding(True, f"{cores}; with ray that many cells run at a time")
 
 
 def _memory() -> Finding:

@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: one sentence on stderr and an exit status, never a traceback."""
+"""How a command ends when something goes wrong: one line on stderr and an exit status, never a traceback."""
 
 import tempfile
 import traceback

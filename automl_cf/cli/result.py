@@ -80,7 +80,9 @@ def _table(columns: Iterator[_Column], width: int) -> Table:
     kept = list(columns)
     while len(kept) > 1 and sum(column.width + _GAP for column in kept) - _GAP > width:
         kept.remove(min(kept, key=lambda column: column.priority))
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     for column in kept:
         left = column.title in ("Searcher", "Found")
         table.add_column(column.title, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")

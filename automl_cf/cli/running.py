@@ -26,7 +26,7 @@ def run(study: "Study", out: Path | None) -> None:
     from automl_cf import api
 
     folder = out or Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    _watch(folder, Board.of(study), (), lambda display: api.run_study(study, folder, display))
+    _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display))
 
 
 def resume(folder: Path) -> None:
@@ -37,7 +37,7 @@ def resume(folder: Path) -> None:
     study = stored_study(folder)
     log = folder / LOG_NAME
     past = read_events(log) if log.exists() else ()
-    _watch(folder, Board.of(study), past, lambda display: api.resume(folder, display))
+    _watch(folder, Board(study), past, lambda display: api.resume(folder, display))
 
 
 def report(folder: Path) -> None:

@@ -27,7 +27,7 @@ def first_comment(file: Traversable) -> str:
 
 
 def find_study(path_or_name: str) -> "Study":
-    """Read the study at a path, or the shipped one of that name. Raises InputError if there is none or it is bad."""
+    """Read the study at a path, or the shipped one of that name. InputError for none or a bad one."""
     from automl_cf.suite.study import read_study
 
     path = Path(path_or_name)

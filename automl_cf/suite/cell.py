@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from automl_cf.cf.meter import BudgetExhausted
-from automl_cf.cf.models import TrainingTask
+from automl_cf.cf.models import TrainingTask, prepare
 from automl_cf.cf.problem import Evaluation, Incumbent, Problem
 from automl_cf.cf.splits import SearchData
 from automl_cf.events import SCHEMA, Event
@@ -90,7 +90,7 @@ def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
             searcher=job.cell.searcher,
             seed=job.cell.seed,
             split_hash=job.data.hash,
-            engine="reference",
+            engine=job.study.training.engine,
             calibration=calibrate(),
             host=socket.gethostname(),
             resumed=bool(job.past),
@@ -99,7 +99,9 @@ def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
         try:
             name = job.study.entry(job.cell).name
             one_shot = searchers.get(name).capabilities.one_shot
-            problem = Problem(training_task(job.study, job.cell, job.data), ledger)
+            task = training_task(job.study, job.cell, job.data)
+            prepare(task)
+            problem = Problem(task, ledger)
             search = _OneShot(job, record, problem) if one_shot else _AskTell(job, record, problem)
             reason = search.run()
         except Exception as error:  # a searcher may raise anything

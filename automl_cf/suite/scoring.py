@@ -14,7 +14,7 @@ import torch
 
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.metrics import rmse, scores
-from automl_cf.cf.models import train_over_grid
+from automl_cf.cf.models import TrainingTask, prepare, train_over_grid
 from automl_cf.cf.splits import Split
 from automl_cf.events import Event
 from automl_cf.spaces.architecture import Architecture
@@ -58,20 +58,22 @@ def run_scoring(job: ScoreJob, emit: Emit) -> None:
     if job.past:
         ledger.restore(job.past[-1]["clock"], job.past[-1]["visits"])
     record = Recorder(job.cell, job.attempt, ledger, emit)
+    with ledger.timed("setup"):
+        task = training_task(job.study, job.cell, job.split.for_search())
+        prepare(task)
     for architecture in job.architectures:
         with ledger.timed("retrain"):
-            fields = _score(job, architecture)
+            fields = _score(job, task, architecture)
         record("score", architecture=architecture.to_json(), id=architecture.id, **fields)
     record("cell_scored")
 
 
-def _score(job: ScoreJob, architecture: Architecture) -> dict[str, Any]:
+def _score(job: ScoreJob, task: TrainingTask, architecture: Architecture) -> dict[str, Any]:
     split = job.split
     assert split.test is not None
     meter = NullMeter()
     start = time.perf_counter()
-    data = split.for_search()
-    fit, at_edge = train_over_grid(architecture, training_task(job.study, job.cell, data), meter)
+    fit, at_edge = train_over_grid(architecture, task, meter)
     synchronize(job.study.resources.device)
     fields: dict[str, Any] = {
         "status": fit.status,
@@ -86,7 +88,7 @@ def _score(job: ScoreJob, architecture: Architecture) -> dict[str, Any]:
     }
     if fit.status != "ok" or fit.model is None:
         return fields
-    prediction = data.in_data_units(fit.model.predict(split.test.indices))
+    prediction = task.data.in_data_units(fit.model.predict(split.test.indices))
     test = scores(prediction, split.test, split.train, split.value_std)
     fields |= {"validation": fit.rmse, "cold": test.cold}
     fields |= {"rmse": _finite(test.rmse), "rmse_std": _finite(test.rmse_std)}

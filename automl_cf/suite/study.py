@@ -187,6 +187,11 @@ class Study(_Part):
 
     def check(self, order: int = 2) -> None:
         """Refuse, before anything runs, what could only fail later. Raises InputError."""
+        if self.training.engine == "fused" and (self.resources.device != "cpu" or order != 2):
+            raise InputError(
+                "training.engine is 'fused', which trains matrices on the CPU only; GPUs and tensors need "
+                'engine = "reference".'
+            )
         for entry in self.searchers:
             build(entry.name, self.search_task(entry, order, seed=0), entry.options)
             one_shot = searchers.get(entry.name).capabilities.one_shot

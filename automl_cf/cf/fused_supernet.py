@@ -1,0 +1,112 @@
+"""The supernet on the fused engine: the same interface, streams and results as `Supernet`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_cf.cf import kernels
+from automl_cf.cf.elementwise import MODE_VECTORS
+from automl_cf.cf.fused import FusedTables
+from automl_cf.cf.meter import Meter
+from automl_cf.cf.metrics import rmse
+from automl_cf.cf.models import TrainingTask
+from automl_cf.cf.supernet import ArchitectureGradients, Part, Vector
+from automl_cf.spaces.views.relaxation import Relaxation
+
+Rows = NDArray[np.uint32]
+
+
+class FusedSupernet:
+    """See `Supernet`: shared embeddings, one predictor per operation of the relaxation."""
+
+    def __init__(
+        self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence
+    ) -> None:
+        self.relaxation = relaxation
+        self.meter = meter
+        self.training = task.training
+        self._rng = np.random.default_rng(seed)
+        data = task.data
+        self._state = FusedTables(
+            relaxation.operations, data, task.training, task.dim, self._rng, task.training.search_l2
+        )
+        self._parts = {"train": self._state.part(data.train), "valid": self._state.part(data.valid)}
+        activation = str(relaxation.space.constants.get("activation", "sigmoid"))
+        self._activation = kernels.ACTIVATION_CODES[activation]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches in one pass over the training part."""
+        n = len(self._parts["train"][1])
+        return -(-n // (self.training.batch_size or n))
+
+    def epoch(self) -> Iterator[tuple[Rows, Rows]]:
+        """Pairs of batches (validation rows, training rows), one pass over each part in as many steps."""
+        train, valid = (len(self._parts[part][1]) for part in ("train", "valid"))
+        valid_order, train_order = (self._rng.permutation(n).astype(np.uint32) for n in (valid, train))
+        size, valid_size = self.training.batch_size or train, -(-valid // self.steps_per_epoch)
+        for step in range(min(self.steps_per_epoch, -(-valid // valid_size))):
+            yield (
+                valid_order[step * valid_size : (step + 1) * valid_size],
+                train_order[step * size : (step + 1) * size],
+            )
+
+    def architecture_gradients(
+        self, alpha: Vector, vectors: Mapping[str, Vector], part: Part, rows: Rows
+    ) -> ArchitectureGradients:
+        """Gradients on one batch at the discrete `alpha`; every operation is evaluated, for alpha's gradient."""
+        with self.meter.timed("train"):
+            index, y = self._parts[part]
+            state = self._state
+            by_alpha, *by_network = kernels.architecture_gradients(
+                state.width, rows, index, y, state.filled(), state.ws, self._cast(alpha), state.codes, self._networks(vectors),
+                self._activation, state.scratch,
+            )  # fmt: skip
+            self.meter.visit(len(rows) * len(state.codes))
+            named = dict(zip(MODE_VECTORS, by_network, strict=False))
+            return ArchitectureGradients(by_alpha, {name: named[name] for name in vectors})
+
+    def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Rows) -> None:
+        """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
+        with self.meter.timed("train"):
+            index, y = self._parts["train"]
+            state = self._state
+            kernels.train_batch(
+                state.width, rows, index, y, state.tables, state.sums, state.ws, state.wsums, self._cast(alpha), state.codes,
+                self._networks(vectors), self._activation, state.penalty, state.shares, state.l2, state.step,
+                state.scratch,
+            )  # fmt: skip
+            self.meter.visit(len(rows) * int(np.count_nonzero(alpha)))
+
+    def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:
+        """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
+        with self.meter.timed("validate"):
+            index, y = self._parts[part]
+            transformed = self._state.transformed(self._networks(vectors), self._activation)
+            return rmse(self._state.predict(transformed, self._cast(alpha), index), y)
+
+    def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, object]]:
+        """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
+        return {key: array.copy() for key, array in self._arrays()}, dict(self._rng.bit_generator.state)
+
+    def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], rng_state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`, exact."""
+        for key, array in self._arrays():
+            array[...] = arrays[key]
+        self._rng.bit_generator.state = rng_state
+
+    def _arrays(self) -> Iterator[tuple[str, NDArray[np.floating]]]:
+        state = self._state
+        for i, array in enumerate([*state.tables, state.ws]):
+            yield f"parameter{i}", array
+        for i, array in enumerate([*state.sums, state.wsums]):
+            yield f"adagrad{i}", array
+
+    def _networks(self, vectors: Mapping[str, Vector]) -> tuple[Vector, Vector]:
+        first, second = (self._cast(vectors.get(name, np.empty(0))) for name in MODE_VECTORS[:2])
+        return first, second
+
+    def _cast(self, values: NDArray[np.floating]) -> Any:
+        return np.asarray(values, dtype=self._state.dtype)
