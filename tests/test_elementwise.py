@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ACTIVATIONS, network, numeric_gradient
 
@@ -31,6 +31,7 @@ def test_value_and_gradients(activation, units, shape):
         assert got.numpy() == pytest.approx(expected, abs=1e-7)
 
 
+@settings(deadline=None)
 @given(st.lists(finite, min_size=1, max_size=8), st.floats(0.1, 5), st.integers(0, 2**32 - 1))
 def test_ball_projection_is_the_nearest_point(z, bound, seed):
     z = np.array(z)
@@ -62,6 +63,7 @@ def test_near_identity(activation, units):
     assert network(near_zero, vector, activation) / near_zero == pytest.approx([1, 1], abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ACTIVATIONS), st.integers(1, 20), st.floats(0.1, 10))
 def test_near_identity_lies_inside_the_ball(activation, units, bound):
     vector = near_identity(units, activation, bound)

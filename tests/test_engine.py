@@ -151,7 +151,7 @@ def test_an_epoch_is_adagrad_on_the_formula(shape, selected, activation, kind):
     assert fit.curve == (fit.rmse,)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 25), st.integers(0, 100))
 def test_the_expected_penalty_is_the_full_one_on_average(batch_size, seed):
     # Any partition into batches, each weighted with its size, is an average over the ratings.
@@ -186,6 +186,7 @@ def test_adagrad_moves_touched_rows_only():
     assert still.tolist() == frozen.tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=6))
 def test_predictors_are_projected_onto_the_unit_ball(w):
     projected = torch.tensor(w, dtype=torch.float64)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import planted_split, random_data, tiny_task
 
@@ -315,6 +315,7 @@ def test_proposals_of_lower_fidelity():
 numbers = st.lists(st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.3, 1.0, 1.7]), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(numbers, st.integers(1, 5), st.integers(0, 1000))
 def test_prox_c1_is_a_nearest_vector_with_k_entries(z, k, seed):
     z, k = np.array(z), min(k, len(z))

@@ -31,17 +31,20 @@ class Training(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    learning_rate: float = Field(0.2, gt=0)
-    init_scale: float = Field(0.1, gt=0, description="standard deviation of the initial embeddings")
-    batch_size: int = Field(2048, ge=0, description="ratings a step; 0 is the full batch")
-    max_epochs: int = Field(60, gt=0)
-    patience: int = Field(5, gt=0, description="epochs without a better validation RMSE before it stops")
-    search_l2: float = Field(1e-5, ge=0, description="l2 of every candidate during the search")
-    l2_grid: tuple[NonNegativeFloat, ...] = Field(PAPER_L2_GRID, min_length=1)
+    learning_rate: float = Field(default=0.2, gt=0)
+    init_scale: float = Field(default=0.1, gt=0, description="standard deviation of the initial embeddings")
+    batch_size: int = Field(default=2048, ge=0, description="ratings a step; 0 is the full batch")
+    max_epochs: int = Field(default=60, gt=0)
+    patience: int = Field(
+        default=5, gt=0, description="epochs without a better validation RMSE before it stops"
+    )
+    search_l2: float = Field(default=1e-5, ge=0, description="l2 of every candidate during the search")
+    l2_grid: tuple[NonNegativeFloat, ...] = Field(default=PAPER_L2_GRID, min_length=1)
     penalty: Literal["expected", "touched", "unsquared"] = "expected"
     precision: Literal["float32", "float64"] = "float32"
     engine: Literal["fused", "reference"] = Field(
-        "fused", description="fused: Numba kernels, matrices on the CPU; reference: PyTorch, any device"
+        default="fused",
+        description="fused: Numba kernels, matrices on the CPU; reference: PyTorch, any device",
     )
 
     @field_validator("l2_grid")
@@ -85,8 +88,8 @@ def train_until_best(
     """The loop of every engine: epochs until validation stops improving, the best state kept.
 
     `validate` gives the validation RMSE and a way to freeze the state that it was measured on; `epochs`
-    overrides the training's `max_epochs` (a lower fidelity). A non-finite RMSE ends it with status `diverged`.
-    Raises `BudgetExhausted` through `meter.check()`.
+    overrides the training's `max_epochs` (a lower fidelity). A non-finite RMSE ends it with status
+    `diverged`. Raises `BudgetExhausted` through `meter.check()`.
     """
     curve: list[float] = []
     best, best_epoch, model = float("inf"), 0, None
