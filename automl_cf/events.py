@@ -29,7 +29,9 @@ def read_events(path: Path) -> list[Event]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror}; is '{path.parent}' the folder of a run?") from error
+        raise InputError(
+            f"'{path}' cannot be read: {error.strerror}; is '{path.parent}' the folder of a run?"
+        ) from error
     lines = data.split(b"\n")[:-1]
     return [_parse(path, number, line) for number, line in enumerate(lines, 1)]
 
@@ -44,9 +46,7 @@ def effective(events: Iterable[Event]) -> list[Event]:
         if event["kind"] == "cell_started" and event["resumed"]:
             point = tuple(event["resumes_after"] or (0, 0))
             counted = [
-                other
-                for other in counted
-                if other["cell"] != event["cell"] or (other["attempt"], other["n"]) <= point
+                other for other in counted if other["cell"] != event["cell"] or (other["attempt"], other["n"]) <= point
             ]
         counted.append(event)
     return counted

@@ -104,9 +104,7 @@ class AskTellSearcher(Searcher, ABC):
             answer = self.propose(number)
             if answer is None:
                 break
-            proposal = (
-                replace(answer, id=number) if isinstance(answer, Proposal) else Proposal(number, answer)
-            )
+            proposal = replace(answer, id=number) if isinstance(answer, Proposal) else Proposal(number, answer)
             self._asked += 1
             self._pending[number] = proposal
             self._log.append({"ask": number, "architecture": proposal.architecture.to_json()})
@@ -189,15 +187,11 @@ def _checked_options(name: str, kind: type[Searcher], options: Mapping[str, Any]
     for key in options:
         if key not in known:
             listing = ", ".join(known) or "none"
-            raise InputError(
-                f"searcher '{name}' has no option '{key}'; it has {listing}.{suggest(key, known)}"
-            )
+            raise InputError(f"searcher '{name}' has no option '{key}'; it has {listing}.{suggest(key, known)}")
     adapter: TypeAdapter[Any] = TypeAdapter(kind.Options)
     try:
         return adapter.validate_python(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"option '{field}' of searcher '{name}' is {first['input']!r}: {first['msg']}."
-        ) from error
+        raise InputError(f"option '{field}' of searcher '{name}' is {first['input']!r}: {first['msg']}.") from error

@@ -37,9 +37,7 @@ class Bayes(AskTellSearcher):
         from hyperopt.base import spec_from_misc
 
         ids = self._trials.new_trial_ids(1)
-        documents = tpe.suggest(
-            ids, self._domain, self._trials, self._next_seed(), n_startup_jobs=self.options.startup
-        )
+        documents = tpe.suggest(ids, self._domain, self._trials, self._next_seed(), n_startup_jobs=self.options.startup)
         self._trials.insert_trial_docs(documents)
         self._trials.refresh()
         return from_hyperopt(self.space, spec_from_misc(documents[0]["misc"]))

@@ -53,17 +53,13 @@ class Architecture(Mapping[str, Value]):
 
     def to_json(self) -> dict[str, Any]:
         """Return what `json.dumps` takes and `from_json` reads back to an equal architecture."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in self._values.items()
-        }
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._values.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Architecture":
         """Read what `to_json` wrote; raises InputError as the constructor does."""
         if not isinstance(data, Mapping):
-            raise InputError(
-                f"An architecture is {data!r}, but its JSON must be an object from names to values."
-            )
+            raise InputError(f"An architecture is {data!r}, but its JSON must be an object from names to values.")
         return cls(data)
 
 

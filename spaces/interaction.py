@@ -26,13 +26,9 @@ def interaction_space(
     options that make no sense.
     """
     if isinstance(units, bool) or not isinstance(units, int) or units < 0:
-        raise InputError(
-            f"The interaction space has units {units!r}, but it must be an integer of at least 0."
-        )
+        raise InputError(f"The interaction space has units {units!r}, but it must be an integer of at least 0.")
     options = tuple(operations)
-    parameters: list[Parameter] = [
-        Choice("operation", options) if k == 1 else Subset("operations", options, k)
-    ]
+    parameters: list[Parameter] = [Choice("operation", options) if k == 1 else Subset("operations", options, k)]
     constants: dict[str, Value] = {}
     if units:
         parameters += [Vector(name, 3 * units + 1, norm_bound) for name in ("p", "q")]

@@ -77,9 +77,7 @@ class Parameter(ABC):
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name.isidentifier()):
-            raise InputError(
-                f"A parameter is named {self.name!r}, but must be an identifier such as 'width_2'."
-            )
+            raise InputError(f"A parameter is named {self.name!r}, but must be an identifier such as 'width_2'.")
         if self.role not in get_args(Role):
             raise self._wrong("role", "'searched' or 'trained'")
         for clause in ("when", "unless"):
@@ -280,16 +278,12 @@ def parameter_from_json(data: Mapping[str, Any]) -> Parameter:
     fields = dict(data)
     kind = str(fields.pop("kind", None))
     if kind not in _KINDS:
-        raise InputError(
-            f"A parameter is a {kind!r}, but must be one of {list(_KINDS)}.{suggest(kind, _KINDS)}"
-        )
+        raise InputError(f"A parameter is a {kind!r}, but must be one of {list(_KINDS)}.{suggest(kind, _KINDS)}")
     try:
         return _KINDS[kind](**fields)
     except TypeError:
         given = ", ".join(map(str, fields))
-        raise InputError(
-            f"A {kind} parameter has the fields {given}, but those are not a {kind}'s."
-        ) from None
+        raise InputError(f"A {kind} parameter has the fields {given}, but those are not a {kind}'s.") from None
 
 
 def _check_options(parameter: Choice | Subset, options: object) -> None:

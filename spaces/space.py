@@ -81,9 +81,7 @@ class Space:
         """Return the architecture at `x`, shape (dimension,); InputError if that is not in the unit cube."""
         x = np.asarray(x, dtype=np.float64)
         if x.shape != (self.dimension,):
-            raise InputError(
-                f"A point has shape {x.shape}, but space {self.name!r} needs ({self.dimension},)."
-            )
+            raise InputError(f"A point has shape {x.shape}, but space {self.name!r} needs ({self.dimension},).")
         numbers = {c: c.from_cube(u) for c, u in zip(self.coordinates, x.tolist(), strict=True)}
         return self.build(numbers.__getitem__)
 
@@ -125,9 +123,7 @@ class Space:
             name, values = condition
             where = f"Parameter {parameter.name!r} exists {clause} {name!r}"
             if name not in parents:
-                raise InputError(
-                    f"{where}, but that must be a searched parameter before it.{suggest(name, parents)}"
-                )
+                raise InputError(f"{where}, but that must be a searched parameter before it.{suggest(name, parents)}")
             for value in values:
                 if not parents[name].contains(value):
                     raise InputError(f"{where} is {value!r}, but that must be one of its values.")

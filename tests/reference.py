@@ -62,11 +62,7 @@ def penalty(kind, tables, indices, train_indices, l2):
         return l2 / 2 * total / len(indices)
     if kind == "touched":
         return (
-            l2
-            / 2
-            * sum(
-                np.sum(table[row] ** 2) for mode, table in enumerate(tables) for row in set(indices[:, mode])
-            )
+            l2 / 2 * sum(np.sum(table[row] ** 2) for mode, table in enumerate(tables) for row in set(indices[:, mode]))
         )
     return l2 * sum(np.linalg.norm(table[indices[:, mode]]) for mode, table in enumerate(tables))
 
@@ -97,11 +93,7 @@ def random_networks(rng, order, activation, units=2):
 
 def named(networks):
     """The networks as an architecture has them."""
-    return {
-        name: tuple(vector.tolist())
-        for name, vector in zip("pqr", networks, strict=False)
-        if vector is not None
-    }
+    return {name: tuple(vector.tolist()) for name, vector in zip("pqr", networks, strict=False) if vector is not None}
 
 
 def random_data(shape=(6, 5), train=20, valid=9, seed=0):

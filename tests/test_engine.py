@@ -37,9 +37,7 @@ SHAPES = [(6, 5), (4, 3, 5)]
 # Every selection with every activation and with every penalty, though not with every pair of them.
 COMBINATIONS = [
     (selected, activation, PENALTIES[(i + j) % 3])
-    for (i, selected), (j, activation) in itertools.product(
-        enumerate(SELECTIONS), enumerate([None, *ACTIVATIONS])
-    )
+    for (i, selected), (j, activation) in itertools.product(enumerate(SELECTIONS), enumerate([None, *ACTIVATIONS]))
 ]
 L2 = 0.3
 
@@ -127,9 +125,7 @@ def test_an_epoch_is_adagrad_on_the_formula(shape, selected, activation, kind):
             error = predict(tables, predictors, networks, activation, indices) - values
             return np.mean(error**2) + penalty(kind, tables, indices, data.train.indices, L2)
 
-        for parameter, total, gradient in zip(
-            parameters, sums, numeric_gradient(objective, parameters), strict=True
-        ):
+        for parameter, total, gradient in zip(parameters, sums, numeric_gradient(objective, parameters), strict=True):
             total += gradient**2
             moved = total > 0
             parameter[moved] -= rate * gradient[moved] / np.sqrt(total[moved])

@@ -54,9 +54,7 @@ def caption_of(figure: Figure) -> str:
 def by_color(ax: Axes, searcher: str) -> list[np.ndarray]:
     """The lines of a searcher that are neither thin nor the edge of a band, as (points, 2)."""
     color = styles(ERRORS)[searcher].color
-    lines = [
-        line for line in ax.get_lines() if to_hex(line.get_color()) == color and line.get_linewidth() > 1
-    ]
+    lines = [line for line in ax.get_lines() if to_hex(line.get_color()) == color and line.get_linewidth() > 1]
     return [np.asarray(line.get_xydata()) for line in lines]
 
 
@@ -101,9 +99,7 @@ def test_what_the_clock_is_and_includes_is_written(
         (3, "Mean over 3 seeds. Band: 95% t-interval. Thin: not all", 2),
     ],
 )
-def test_bands_by_the_number_of_seeds(
-    tmp_path: Path, drawn: list[Figure], seeds: int, words: str, bands: int
-) -> None:
+def test_bands_by_the_number_of_seeds(tmp_path: Path, drawn: list[Figure], seeds: int, words: str, bands: int) -> None:
     draw_curve(Run.load(example(tmp_path, seeds).write()), tmp_path / "c")
     assert words in caption_of(drawn[0])
     assert len(drawn[0].axes[0].collections) == bands
@@ -138,9 +134,7 @@ def test_outliers_do_not_flatten_the_picture_and_are_named(tmp_path: Path, drawn
     low, high = drawn[0].axes[0].get_ylim()
     assert low < 0.841
     assert 0.851 < high < 0.88
-    assert f"cut at {high:.3f}, curves begin as high as 3.000; lost is above, at 1.250" in caption_of(
-        drawn[0]
-    )
+    assert f"cut at {high:.3f}, curves begin as high as 3.000; lost is above, at 1.250" in caption_of(drawn[0])
 
 
 def test_without_outliers_all_is_in_view(tmp_path: Path, drawn: list[Figure]) -> None:

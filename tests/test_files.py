@@ -16,10 +16,7 @@ RATINGS = [("ann", 10, 4.0), ("bob", 20, 3.5), ("ann", 5, 1.0), ("cat", 10, 2.0)
 def as_dict(ratings):
     """The ratings by their original names."""
     rows = zip(ratings.indices.tolist(), ratings.values.tolist(), strict=True)
-    return {
-        tuple(labels[i] for labels, i in zip(ratings.labels, index, strict=True)): value
-        for index, value in rows
-    }
+    return {tuple(labels[i] for labels, i in zip(ratings.labels, index, strict=True)): value for index, value in rows}
 
 
 def expected(rows=RATINGS):
@@ -232,9 +229,7 @@ def test_bad_parquet_values_are_refused(tmp_path):
     pq.write_table(pa.table(columns | {"rating": [1, None, 3, 4, 5]}), path)
     with pytest.raises(InputError, match="column 'rating' has nothing in row 2"):
         read_ratings(path)
-    pq.write_table(
-        pa.table({"user": [1, 1, 2, 2, None], "item": [1, 2, 1, 2, 1], "rating": [1, 2, 3, 4, 5]}), path
-    )
+    pq.write_table(pa.table({"user": [1, 1, 2, 2, None], "item": [1, 2, 1, 2, 1], "rating": [1, 2, 3, 4, 5]}), path)
     with pytest.raises(InputError, match="column 'user' is empty in row 5"):
         read_ratings(path)
 
@@ -242,8 +237,6 @@ def test_bad_parquet_values_are_refused(tmp_path):
 def test_a_longer_file_has_the_counts_that_pandas_finds(write):
     n = 50_000
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {"user": np.arange(n), "item": rng.integers(0, 99, n), "rating": rng.integers(1, 6, n)}
-    )
+    frame = pd.DataFrame({"user": np.arange(n), "item": rng.integers(0, 99, n), "rating": rng.integers(1, 6, n)})
     path = write(frame.to_csv(index=False))
     assert read_ratings(path).counts(1).tolist() == frame.groupby("item").size().tolist()

@@ -45,11 +45,20 @@ def test_training_agrees_in_float64(
     operations: list[str], activation: str | None, units: int, batch: int, penalty: str, l2: float, seed: int
 ) -> None:
     space = interaction_space(
-        units=units if activation else 0, activation=activation or "sigmoid", operations=operations, k=len(operations)
+        units=units if activation else 0,
+        activation=activation or "sigmoid",
+        operations=operations,
+        k=len(operations),
     )
     architecture = space.sample(np.random.default_rng(seed))
     training = Training.model_validate(
-        {"precision": "float64", "max_epochs": 3, "batch_size": batch, "penalty": penalty, "learning_rate": 0.1}
+        {
+            "precision": "float64",
+            "max_epochs": 3,
+            "batch_size": batch,
+            "penalty": penalty,
+            "learning_rate": 0.1,
+        }
     )
     fits = [
         train(architecture, DATA, training, dim=3, l2=l2, rng=np.random.default_rng(seed), meter=NullMeter())
@@ -96,7 +105,15 @@ def test_float32_ends_where_the_reference_does() -> None:
         data = tiny_data(seed)
         architecture = interaction_space().sample(np.random.default_rng(seed))
         fits = [
-            train(architecture, data, Training(batch_size=64), dim=3, l2=1e-4, rng=np.random.default_rng(seed), meter=NullMeter())
+            train(
+                architecture,
+                data,
+                Training(batch_size=64),
+                dim=3,
+                l2=1e-4,
+                rng=np.random.default_rng(seed),
+                meter=NullMeter(),
+            )
             for train in (train_interaction, train_fused)
         ]
         gaps.append(fits[0].rmse - fits[1].rmse)

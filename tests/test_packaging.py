@@ -26,9 +26,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def test_the_package_itself_imports_nothing_heavy(tmp_path: Path) -> None:
-    script = (
-        "import sys, automl_cf; print(*{'torch', 'ray', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules))"
-    )
+    script = "import sys, automl_cf; print(*{'torch', 'ray', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules))"
     assert run(sys.executable, "-c", script, cwd=tmp_path) == ""
 
 

@@ -50,9 +50,7 @@ def signal(truth, user, item):
     arch = truth.architecture
     sides = []
     for name, row in (("p", truth.embeddings[0][user]), ("q", truth.embeddings[1][item])):
-        sides.append(
-            [network(x, arch[name], arch["activation"]) if name in arch else x for x in row.tolist()]
-        )
+        sides.append([network(x, arch[name], arch["activation"]) if name in arch else x for x in row.tolist()])
     return math.fsum(w * f for w, f in zip(truth.w.tolist(), combine(arch["operation"], *sides), strict=True))
 
 
@@ -66,9 +64,7 @@ def test_element_wise_networks_by_a_loop(parameters, xs, activation):
     assert got.tolist() == pytest.approx([network(x, parameters, activation) for x in xs], abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    "networks", [{}, {"p": "identity", "q": "identity"}, {"q": "identity", "activation": "tanh"}]
-)
+@pytest.mark.parametrize("networks", [{}, {"p": "identity", "q": "identity"}, {"q": "identity", "activation": "tanh"}])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_ratings_by_a_loop(operation, networks):
     dataset = plant(operation=operation, noise=0.0, seed=3, **SMALL, **networks)
@@ -148,9 +144,7 @@ def test_noise_free_targets_of_a_split():
         )
     }
     targets = dataset.truth.noise_free(split.test.indices)
-    assert targets.tolist() == pytest.approx(
-        [by_entry[tuple(index)] for index in split.test.indices.tolist()]
-    )
+    assert targets.tolist() == pytest.approx([by_entry[tuple(index)] for index in split.test.indices.tolist()])
 
 
 def test_all_is_determined_by_the_seed():
@@ -163,8 +157,7 @@ def test_all_is_determined_by_the_seed():
 
 def test_one_option_leaves_the_other_draws_alone():
     base, noisy, denser, least = (
-        plant(seed=5, **(SMALL | change))
-        for change in ({}, {"noise": 0.5}, {"density": 0.7}, {"operation": "min"})
+        plant(seed=5, **(SMALL | change)) for change in ({}, {"noise": 0.5}, {"density": 0.7}, {"operation": "min"})
     )
     for other in (noisy, denser, least):
         assert other.truth.architecture["p"] == base.truth.architecture["p"]

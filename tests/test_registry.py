@@ -22,9 +22,7 @@ def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
     """The registry of a package with the built-ins `plain` and `two-words`."""
     folder = tmp_path / PACKAGE
     folder.mkdir()
-    registry = (
-        f"from automl_cf.registry import Registry\nthings = Registry('thing', '{PACKAGE}', '{GROUP}')\n"
-    )
+    registry = f"from automl_cf.registry import Registry\nthings = Registry('thing', '{PACKAGE}', '{GROUP}')\n"
     (folder / "__init__.py").write_text(registry)
     (folder / "plain.py").write_text(ENTRY.format(name="plain", text="first"))
     (folder / "two_words.py").write_text(ENTRY.format(name="two-words", text="second"))
@@ -76,9 +74,7 @@ def test_a_registry_without_a_package_holds_what_is_registered() -> None:
 def test_unknown_name_gets_a_suggestion(things: Registry[type], name: str) -> None:
     with pytest.raises(InputError) as caught:
         things.get(name)
-    assert str(caught.value) == (
-        f"Unknown thing '{name}'. Did you mean 'two-words'? Known: plain, two-words."
-    )
+    assert str(caught.value) == (f"Unknown thing '{name}'. Did you mean 'two-words'? Known: plain, two-words.")
 
 
 def test_unknown_name_in_an_empty_registry() -> None:

@@ -321,11 +321,11 @@ def test_prox_c1_is_a_nearest_vector_with_k_entries(z, k, seed):
     z, k = np.array(z), min(k, len(z))
     got = prox_c1(z, k, np.random.default_rng(seed))
     candidates = [
-        np.where(np.isin(np.arange(len(z)), support), z, 0.0)
-        for support in itertools.combinations(range(len(z)), k)
+        np.where(np.isin(np.arange(len(z)), support), z, 0.0) for support in itertools.combinations(range(len(z)), k)
     ]
     assert any(got.tolist() == candidate.tolist() for candidate in candidates)
-    assert np.linalg.norm(z - got) == min(np.linalg.norm(z - candidate) for candidate in candidates)
+    nearest = min(np.linalg.norm(z - candidate) for candidate in candidates)
+    assert np.linalg.norm(z - got) == pytest.approx(nearest)
 
 
 def test_proposition_2_1():

@@ -237,9 +237,7 @@ class TestDecode:
 
 class TestContains:
     @given(points(), st.data())
-    def test_not_what_lacks_or_adds_something(
-        self, point: tuple[Space, list[float]], data: st.DataObject
-    ) -> None:
+    def test_not_what_lacks_or_adds_something(self, point: tuple[Space, list[float]], data: st.DataObject) -> None:
         space, x = point
         architecture = space.decode(x)
         assert not space.contains(Architecture({**architecture, "more": 1}))
@@ -287,9 +285,7 @@ class TestContains:
         ],
         ids=["choice", "subset", "int", "real", "vector"],
     )
-    def test_each_kind_knows_its_values(
-        self, parameter: Parameter, good: list[Any], wrong: list[Any]
-    ) -> None:
+    def test_each_kind_knows_its_values(self, parameter: Parameter, good: list[Any], wrong: list[Any]) -> None:
         assert [value for value in good if not parameter.contains(value)] == []
         assert [value for value in wrong if parameter.contains(value)] == []
 
@@ -340,11 +336,7 @@ class TestConditions:
             "s",
             (a, b, Choice("when_b", (7,), when=("b", (0,))), Choice("unless_b", (8,), unless=("b", (0,)))),
         )
-        reached = {
-            both.from_coordinates({"a": i, "b": j, "when_b": 0, "unless_b": 0})
-            for i in (0, 1)
-            for j in (0, 1)
-        }
+        reached = {both.from_coordinates({"a": i, "b": j, "when_b": 0, "unless_b": 0}) for i in (0, 1) for j in (0, 1)}
         assert reached == {
             Architecture({"a": 0}),
             Architecture({"a": 1, "b": 0, "when_b": 7}),

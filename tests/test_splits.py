@@ -123,9 +123,7 @@ def test_a_poisoned_test_part_changes_nothing_that_a_search_sees():
 def test_cold_rows_by_brute_force(shape):
     split = random_split(ratings(60, shape), 1)
     known = [{index[mode] for index in split.train.indices.tolist()} for mode in range(len(shape))]
-    expected = [
-        any(row not in known[mode] for mode, row in enumerate(index)) for index in split.test.indices.tolist()
-    ]
+    expected = [any(row not in known[mode] for mode, row in enumerate(index)) for index in split.test.indices.tolist()]
     assert cold_mask(split.train, split.test).tolist() == expected
     assert 0 < sum(expected) < len(expected)
 

@@ -31,9 +31,7 @@ def only(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 @given(st.lists(st.tuples(errors, errors), min_size=2, max_size=8), st.floats(0.5, 0.99))
-def test_paired_differences_are_scipys_paired_t_test(
-    pairs: list[tuple[float, float]], confidence: float
-) -> None:
+def test_paired_differences_are_scipys_paired_t_test(pairs: list[tuple[float, float]], confidence: float) -> None:
     ours, base = np.array(pairs).T
     assume(np.ptp(ours - base) > 1e-6)
     frame = scores(sif=dict(enumerate(ours)), bias_only=dict(enumerate(base)))

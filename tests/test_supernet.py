@@ -34,9 +34,7 @@ def space(order=2, activation="sigmoid", units=2):
 def supernet(data=None, searched=None, meter=None, seed=0, **training):
     settings = {"learning_rate": RATE, "init_scale": 0.5, "search_l2": L2, "precision": "float64"}
     task = tiny_task(data, **(settings | training))
-    return Problem(task, meter or NullMeter()).supernet(
-        relax(searched or space()), np.random.SeedSequence(seed)
-    )
+    return Problem(task, meter or NullMeter()).supernet(relax(searched or space()), np.random.SeedSequence(seed))
 
 
 def state(net):
@@ -113,9 +111,7 @@ def test_training_steps_on_the_formula(alpha, shape, activation, kind):
             return np.mean((prediction - values) ** 2) + regular
 
         net.train_batch(alpha, vectors, rows)
-        for parameter, total, gradient in zip(
-            parameters, sums, numeric_gradient(objective, parameters), strict=True
-        ):
+        for parameter, total, gradient in zip(parameters, sums, numeric_gradient(objective, parameters), strict=True):
             total += gradient**2
             moved = total > 0
             parameter[moved] -= RATE * gradient[moved] / np.sqrt(total[moved])
@@ -139,9 +135,7 @@ def test_training_steps_on_the_formula(alpha, shape, activation, kind):
 
 def test_initial_predictors_are_directions():
     net = supernet()
-    assert {name: len(w) for name, w in net.predictors.items()} == dict.fromkeys(OPERATIONS, 2) | {
-        "concat": 4
-    }
+    assert {name: len(w) for name, w in net.predictors.items()} == dict.fromkeys(OPERATIONS, 2) | {"concat": 4}
     assert [float(w.norm()) for w in net.predictors.values()] == pytest.approx([1.0] * 5)
 
 

@@ -75,9 +75,7 @@ def test_uniforms_have_the_distribution_of_sample(
     assert all(map(space.contains, drawn))
     cube = np.random.default_rng(2)
     for parameter in space.searched:
-        values: list[Any] = [
-            architecture[parameter.name] for architecture in drawn if parameter.name in architecture
-        ]
+        values: list[Any] = [architecture[parameter.name] for architecture in drawn if parameter.name in architecture]
         match parameter:
             case Choice():
                 assert uniform_on(parameter.options, values)
@@ -157,9 +155,7 @@ def test_learning_samplers_stay_in_the_space(space: Space) -> None:
         seen.append(suggest(space, trial))
         study.tell(trial, loss(seen[-1]))
     for search in (
-        HyperOptSearch(
-            tune_space(space), metric="loss", mode="min", random_state_seed=0, n_initial_points=10
-        ),
+        HyperOptSearch(tune_space(space), metric="loss", mode="min", random_state_seed=0, n_initial_points=10),
         OptunaSearch(tune_space(space), metric="loss", mode="min", seed=0),
     ):
         for number in range(15):
@@ -273,7 +269,4 @@ def test_views_import_no_backend() -> None:
         "from automl_cf.spaces.views import hyperopt, optuna, relaxation, tune\n"
         "print(sorted({'hyperopt', 'optuna', 'ray', 'torch', 'pandas', 'scipy'} & set(sys.modules)))"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-        == "[]\n"
-    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

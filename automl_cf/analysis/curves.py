@@ -96,9 +96,7 @@ def cell_curves(run: Run, clock: str = "deliverable") -> dict[str, StepCurve]:
     by = clock_named(clock)
     columns = ["cell", "id", "rmse_std", *([by.retrain] if by.retrain else [])]
     points = run.incumbents.merge(run.scores[columns], on=["cell", "id"]).dropna(subset="rmse_std")
-    points = points.assign(
-        x=points[by.search].astype("float64") + (points[by.retrain] if by.retrain else 0.0)
-    )
+    points = points.assign(x=points[by.search].astype("float64") + (points[by.retrain] if by.retrain else 0.0))
     of_cell = dict(groups(points.sort_values("order"), "cell"))
     nothing = points[:0]
     curves = {}
@@ -108,9 +106,7 @@ def cell_curves(run: Run, clock: str = "deliverable") -> dict[str, StepCurve]:
     return curves
 
 
-def mean_curve(
-    curves: Sequence[StepCurve], right: float | None = None, confidence: float = CONFIDENCE
-) -> pd.DataFrame:
+def mean_curve(curves: Sequence[StepCurve], right: float | None = None, confidence: float = CONFIDENCE) -> pd.DataFrame:
     """Return the mean over curves at all their steps, with columns x, mean, low, high, least, most, n.
 
     It is exact: between two rows no curve changes. At each x it is over the n curves that are defined there;
@@ -140,7 +136,5 @@ def mean_curves(run: Run, clock: str = "deliverable", confidence: float = CONFID
             of_seeds = [curves[cell] for cell in cells["cell"] if len(curves[cell].x)]
             if of_seeds:
                 mean = mean_curve(of_seeds, right, confidence)
-                frames.append(
-                    mean.assign(dataset=dataset, dim=dim, searcher=searcher, seeds=len(of_seeds))[columns]
-                )
+                frames.append(mean.assign(dataset=dataset, dim=dim, searcher=searcher, seeds=len(of_seeds))[columns])
     return pd.concat(frames[1:] or frames, ignore_index=True)

@@ -101,9 +101,7 @@ def read_cell_events(path: Path) -> list[Event]:
         if key in seen:
             raise InputError(f"{where} repeats event {key[2]} of attempt {key[1]} of the cell '{key[0]}'.")
         if event["kind"] == "cell_started" and event["resumed"] and "resumes_after" not in event:
-            raise InputError(
-                f"{where} lacks the field 'resumes_after', which a resumed cell's start must have."
-            )
+            raise InputError(f"{where} lacks the field 'resumes_after', which a resumed cell's start must have.")
         seen.add(key)
         events.append(event)
     return effective(events)

@@ -37,9 +37,7 @@ class View(NamedTuple):
     cut: bool
 
 
-def draw_curve(
-    run: Run, path_stem: str | Path, clock: str = "deliverable", log_time: bool = True
-) -> tuple[Path, Path]:
+def draw_curve(run: Run, path_stem: str | Path, clock: str = "deliverable", log_time: bool = True) -> tuple[Path, Path]:
     """Draw test rmse_std by a clock of `curves.CLOCKS`; return the files, ``path_stem`` with .svg and .png.
 
     One panel per (dataset, dim): for each searcher the mean over seeds with its 95% t-interval, and
@@ -118,9 +116,7 @@ def _draw_line(ax: Axes, curve: pd.DataFrame, look: Style, position: int) -> Non
     ax.plot(early["x"], early["mean"], linewidth=0.8, alpha=0.7, **line)
     # Markers begin at different places, so that they do not hide each other where lines run together.
     spacing = (0.03 * (position % 6), 0.18)
-    ax.plot(
-        late["x"], late["mean"], linewidth=1.8, marker=look.marker, markersize=5, markevery=spacing, **line
-    )
+    ax.plot(late["x"], late["mean"], linewidth=1.8, marker=look.marker, markersize=5, markevery=spacing, **line)
 
 
 def _draw_reference(ax: Axes, curve: pd.DataFrame, look: Style) -> None:
@@ -154,9 +150,7 @@ def _cut_note(panel: pd.DataFrame, view: View) -> str:
     ends = panel.groupby("searcher")["mean"].last()
     above = "".join(f"; {name} is above, at {end:.3f}" for name, end in ends.items() if end > view.high)
     highest = panel["mean"].max()
-    return (
-        f"{dataset}, dimension {dim}: cut at {view.high:.3f}, curves begin as high as {highest:.3f}{above}."
-    )
+    return f"{dataset}, dimension {dim}: cut at {view.high:.3f}, curves begin as high as {highest:.3f}{above}."
 
 
 def _add_legend(figure: Figure, looks: dict[str, Style]) -> None:

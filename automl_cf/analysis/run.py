@@ -124,8 +124,7 @@ class Run:
             trials += [event | label for event in _of_kind(events, "trial")]
             incumbents += [event | label | {"order": order} for order, event in enumerate(found)]
             scores += [
-                event | label | {"final": bool(found) and id_ == found[-1]["id"]}
-                for id_, event in scored.items()
+                event | label | {"final": bool(found) and id_ == found[-1]["id"]} for id_, event in scored.items()
             ]
         cells += [cell for cell in _planned(study, folder / "study.json") if cell["cell"] not in by_cell]
         if not cells:
@@ -198,9 +197,7 @@ def _of_kind(events: list[Event], kind: str) -> list[Event]:
 
 def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     values = {column: [row.get(column) for row in rows] for column in columns}
-    frame = pd.DataFrame(
-        {column: pd.Series(values[column], dtype=dtype) for column, dtype in columns.items()}
-    )
+    frame = pd.DataFrame({column: pd.Series(values[column], dtype=dtype) for column, dtype in columns.items()})
     return frame.sort_values(["dataset", "dim", "searcher", "seed"], kind="stable", ignore_index=True)
 
 

@@ -176,14 +176,10 @@ def write_scores(run: Run) -> tuple[Path, Path]:
     none, so that what is missing is seen; ``architecture`` is JSON. InputError if they cannot be written.
     """
     cells = run.cells[[*CELL, "state", "reason", "split_hash"]]
-    table = cells.merge(
-        run.scores.drop(columns=[column for column in CELL if column != "cell"]), "left", "cell"
-    )
+    table = cells.merge(run.scores.drop(columns=[column for column in CELL if column != "cell"]), "left", "cell")
     table["architecture"] = [json.dumps(a) if isinstance(a, dict) else None for a in table["architecture"]]
     # With a missing value in them pandas would turn these to floats and objects.
-    table = table.astype(
-        {"final": "boolean", "l2_at_edge": "boolean", "cold": "Int64", "retrain_visits": "Int64"}
-    )
+    table = table.astype({"final": "boolean", "l2_at_edge": "boolean", "cold": "Int64", "retrain_visits": "Int64"})
     csv, parquet = run.path / "scores.csv", run.path / "scores.parquet"
     with whole_file(csv) as path:
         table.to_csv(path, index=False)

@@ -54,9 +54,7 @@ def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter)
             LinearOperator((size, size), matvec=normal, dtype=np.float64),
             design.T @ values * (2.0 / n),
             rtol=_TOLERANCE,
-            M=LinearOperator(
-                (size, size), matvec=lambda x: x / np.maximum(diagonal, 1e-12), dtype=np.float64
-            ),
+            M=LinearOperator((size, size), matvec=lambda x: x / np.maximum(diagonal, 1e-12), dtype=np.float64),
         )
         meter.visit(passes * n)
     biases = np.split(solution, np.cumsum(train.shape)[:-1])

@@ -26,9 +26,7 @@ class DeviceRatings:
     @classmethod
     def of(cls, part: RatingTensor, device: str, dtype: torch.dtype) -> "DeviceRatings":
         """Copy a part to the device."""
-        columns = tuple(
-            torch.tensor(part.indices[:, mode].copy(), device=device) for mode in range(part.order)
-        )
+        columns = tuple(torch.tensor(part.indices[:, mode].copy(), device=device) for mode in range(part.order))
         return cls(columns, torch.tensor(part.values.copy(), dtype=dtype, device=device))
 
     def take(self, rows: Tensor) -> "DeviceRatings":

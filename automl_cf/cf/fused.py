@@ -9,17 +9,18 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from automl_cf.cf import kernels
 from automl_cf.cf.elementwise import MODE_VECTORS
 from automl_cf.cf.embeddings import EPSILON
+from automl_cf.cf.interaction import operations_of
 from automl_cf.cf.meter import Meter, NullMeter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.operations import operations
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.splits import SearchData
-from automl_cf.cf.interaction import operations_of
 from automl_cf.cf.training import Fit, Model, Training, train_until_best
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
@@ -31,7 +32,13 @@ class FusedTables:
     """Embeddings, predictors, Adagrad's sums and scratch memory of one model or supernet."""
 
     def __init__(
-        self, names: Sequence[str], data: SearchData, training: Training, dim: int, rng: np.random.Generator, l2: float
+        self,
+        names: Sequence[str],
+        data: SearchData,
+        training: Training,
+        dim: int,
+        rng: np.random.Generator,
+        l2: float,
     ) -> None:
         _check(names, data)
         self.dtype = np.float64 if training.precision == "float64" else np.float32
@@ -89,11 +96,9 @@ class FusedTables:
             out.append(result)
         return out[0], out[1]
 
-    def predict(
-        self, transformed: tuple[Array, Array], alpha: Array, index: tuple[Array, Array]
-    ) -> Array:
+    def predict(self, transformed: tuple[Array, Array], alpha: Array, index: tuple[Array, Array]) -> Array:
         """The scores of all ratings of a part, (n,)."""
-        return _predict(self.width, transformed, self.ws, alpha, self.codes, index)
+        return np.asarray(_predict(self.width, transformed, self.ws, alpha, self.codes, index))
 
 
 class FusedModel:
@@ -109,7 +114,7 @@ class FusedModel:
         columns = np.ascontiguousarray(indices.T.astype(np.uint32))
         ones = np.ones(len(self.codes), self.ws.dtype)
         width = (0,) * self.tables[0].shape[1]
-        return _predict(width, self.tables, self.ws, ones, self.codes, (columns[0], columns[1])).astype(np.float64)
+        return np.asarray(_predict(width, self.tables, self.ws, ones, self.codes, (columns[0], columns[1])), np.float64)
 
 
 def train_fused(
@@ -135,10 +140,25 @@ def train_fused(
 
     def train_epoch() -> None:
         kernels.train_epoch(
-            state.width, rng.permutation(len(y)).astype(np.uint32), training.batch_size or len(y), index, y, state.tables, state.sums, state.ws,
-            state.wsums, alpha, state.codes, vectors, activation, state.penalty, state.shares, state.l2, state.step,
+            state.width,
+            rng.permutation(len(y)).astype(np.uint32),
+            training.batch_size or len(y),
+            index,
+            y,
+            state.tables,
+            state.sums,
+            state.ws,
+            state.wsums,
+            alpha,
+            state.codes,
+            vectors,
+            activation,
+            state.penalty,
+            state.shares,
+            state.l2,
+            state.step,
             state.scratch,
-        )  # fmt: skip
+        )
         meter.visit(len(y) * len(names))
 
     def validate() -> tuple[float, Callable[[], Model]]:
@@ -157,16 +177,29 @@ def warm_up(dim: int, precision: Literal["float32", "float64"]) -> None:
     part = RatingTensor(cells, np.array([0.0, 1.0, 1.0, 0.0], np.float32), (2, 2))
     data = SearchData(part, part, 0.0, 1.0, "")
     architecture = Architecture({"operation": "plus", "p": [1.0, 0.0, 1.0, 0.0], "q": [1.0, 0.0, 1.0, 0.0]})
-    train_fused(
-        architecture, data, training, dim=dim, l2=0.1, rng=np.random.default_rng(0), meter=NullMeter()
-    )
+    train_fused(architecture, data, training, dim=dim, l2=0.1, rng=np.random.default_rng(0), meter=NullMeter())
     state = FusedTables(("plus",), data, training, dim, np.random.default_rng(0), 0.1)
     (index, y), rows, ones = state.part(part), np.arange(4, dtype=np.uint32), np.ones(1, state.dtype)
     vectors = _vectors(architecture, state.dtype)
     kernels.train_batch(
-        state.width, rows, index, y, state.tables, state.sums, state.ws, state.wsums, ones, state.codes, vectors, 0,
-        state.penalty, state.shares, state.l2, state.step, state.scratch,
-    )  # fmt: skip
+        state.width,
+        rows,
+        index,
+        y,
+        state.tables,
+        state.sums,
+        state.ws,
+        state.wsums,
+        ones,
+        state.codes,
+        vectors,
+        0,
+        state.penalty,
+        state.shares,
+        state.l2,
+        state.step,
+        state.scratch,
+    )
     kernels.architecture_gradients(
         state.width, rows, index, y, state.filled(), state.ws, ones, state.codes, vectors, 0, state.scratch
     )
@@ -174,7 +207,8 @@ def warm_up(dim: int, precision: Literal["float32", "float64"]) -> None:
 
 def _vectors(architecture: Mapping[str, Any], dtype: type) -> tuple[Array, Array]:
     """Both modes' networks; an empty vector is the identity."""
-    first, second = (np.array(architecture.get(name, ()), dtype) for name in MODE_VECTORS[:2])
+    first: Array = np.array(architecture.get(MODE_VECTORS[0], ()), dtype)
+    second: Array = np.array(architecture.get(MODE_VECTORS[1], ()), dtype)
     return first, second
 
 
@@ -185,7 +219,7 @@ def _check(names: Sequence[str], data: SearchData) -> None:
         raise InputError(f"training.engine 'fused' has no kernel for {what}; use engine = \"reference\".")
 
 
-@kernels.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _predict(width: Any, tables: Any, ws: Any, alpha: Any, codes: Any, index: Any) -> Any:
     out = np.zeros(len(index[0]), ws.dtype)
     rows = np.arange(len(index[0])).astype(np.uint32)

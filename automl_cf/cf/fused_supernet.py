@@ -15,15 +15,13 @@ from automl_cf.cf.models import TrainingTask
 from automl_cf.cf.supernet import ArchitectureGradients, Part, Vector
 from automl_cf.spaces.views.relaxation import Relaxation
 
-Rows = NDArray[np.uint32]
+Rows = NDArray[np.integer[Any]]
 
 
 class FusedSupernet:
     """See `Supernet`: shared embeddings, one predictor per operation of the relaxation."""
 
-    def __init__(
-        self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence
-    ) -> None:
+    def __init__(self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence) -> None:
         self.relaxation = relaxation
         self.meter = meter
         self.training = task.training
@@ -61,9 +59,18 @@ class FusedSupernet:
             index, y = self._parts[part]
             state = self._state
             by_alpha, *by_network = kernels.architecture_gradients(
-                state.width, rows, index, y, state.filled(), state.ws, self._cast(alpha), state.codes, self._networks(vectors),
-                self._activation, state.scratch,
-            )  # fmt: skip
+                state.width,
+                rows,
+                index,
+                y,
+                state.filled(),
+                state.ws,
+                self._cast(alpha),
+                state.codes,
+                self._networks(vectors),
+                self._activation,
+                state.scratch,
+            )
             self.meter.visit(len(rows) * len(state.codes))
             named = dict(zip(MODE_VECTORS, by_network, strict=False))
             return ArchitectureGradients(by_alpha, {name: named[name] for name in vectors})
@@ -74,10 +81,24 @@ class FusedSupernet:
             index, y = self._parts["train"]
             state = self._state
             kernels.train_batch(
-                state.width, rows, index, y, state.tables, state.sums, state.ws, state.wsums, self._cast(alpha), state.codes,
-                self._networks(vectors), self._activation, state.penalty, state.shares, state.l2, state.step,
+                state.width,
+                rows,
+                index,
+                y,
+                state.tables,
+                state.sums,
+                state.ws,
+                state.wsums,
+                self._cast(alpha),
+                state.codes,
+                self._networks(vectors),
+                self._activation,
+                state.penalty,
+                state.shares,
+                state.l2,
+                state.step,
                 state.scratch,
-            )  # fmt: skip
+            )
             self.meter.visit(len(rows) * int(np.count_nonzero(alpha)))
 
     def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:

@@ -111,7 +111,18 @@ def _network_gradient(rows: Any, table: Any, vector: Any, activation: int, upstr
 
 
 @_compiled
-def add_scores(width: Any, operation: int, w: Any, weight: Any, left: Any, right: Any, rows: Any, lu: Any, ri: Any, out: Any) -> None:
+def add_scores(
+    width: Any,
+    operation: int,
+    w: Any,
+    weight: Any,
+    left: Any,
+    right: Any,
+    rows: Any,
+    lu: Any,
+    ri: Any,
+    out: Any,
+) -> None:
     """out[b] += weight * w . O(left row, right row) for every rating of the batch."""
     dim = len(width)
     for b in range(len(rows)):
@@ -137,7 +148,18 @@ def add_scores(width: Any, operation: int, w: Any, weight: Any, left: Any, right
 
 @_compiled
 def _backward(
-    width: Any, operation: int, w: Any, left: Any, right: Any, rows: Any, lu: Any, ri: Any, upstream: Any, gl: Any, gr: Any, gw: Any
+    width: Any,
+    operation: int,
+    w: Any,
+    left: Any,
+    right: Any,
+    rows: Any,
+    lu: Any,
+    ri: Any,
+    upstream: Any,
+    gl: Any,
+    gr: Any,
+    gw: Any,
 ) -> None:
     """Add the gradients with respect to the transformed rows and w, from `upstream` = weight * dLoss/dScore."""
     dim = len(width)
@@ -194,9 +216,24 @@ def _adagrad(value: Any, total: Any, gradient: Any, step: Any) -> Any:
 
 @_compiled
 def train_batch(
-    width: Any, rows: Any, index: Any, y: Any, tables: Any, sums: Any, ws: Any, wsums: Any, alpha: Any, codes: Any,
-    vectors: Any, activation: int, penalty: int, shares: Any, l2: Any, step: Any, scratch: Any,
-) -> None:  # fmt: skip
+    width: Any,
+    rows: Any,
+    index: Any,
+    y: Any,
+    tables: Any,
+    sums: Any,
+    ws: Any,
+    wsums: Any,
+    alpha: Any,
+    codes: Any,
+    vectors: Any,
+    activation: int,
+    penalty: int,
+    shares: Any,
+    l2: Any,
+    step: Any,
+    scratch: Any,
+) -> None:
     """One Adagrad step on a batch's objective. Pairs (index, tables, ...) are (users, items)."""
     transformed, slopes, grads, counts, touched, error, upstream, gw, flat = scratch
     n = len(rows)
@@ -213,15 +250,37 @@ def train_batch(
         error[b] = -y[rows[b]]
     for m in range(len(codes)):
         if alpha[m] != 0:
-            add_scores(width, codes[m], ws[m], alpha[m], transformed[0], transformed[1], rows, index[0], index[1], error)
+            add_scores(
+                width,
+                codes[m],
+                ws[m],
+                alpha[m],
+                transformed[0],
+                transformed[1],
+                rows,
+                index[0],
+                index[1],
+                error,
+            )
     for m in range(len(codes)):
         if alpha[m] != 0:
             for b in range(n):
                 upstream[b] = alpha[m] * (error[b] + error[b]) / size
             gw[:] = 0
             _backward(
-                width, codes[m], ws[m], transformed[0], transformed[1], rows, index[0], index[1], upstream, grads[0], grads[1], gw
-            )  # fmt: skip
+                width,
+                codes[m],
+                ws[m],
+                transformed[0],
+                transformed[1],
+                rows,
+                index[0],
+                index[1],
+                upstream,
+                grads[0],
+                grads[1],
+                gw,
+            )
             norm = gw[0] * 0
             for i in range(ws.shape[1]):
                 wsums[m, i], ws[m, i] = _adagrad(ws[m, i], wsums[m, i], gw[i], step)
@@ -253,21 +312,62 @@ def train_batch(
 
 @_compiled
 def train_epoch(
-    width: Any, order: Any, batch: int, index: Any, y: Any, tables: Any, sums: Any, ws: Any, wsums: Any, alpha: Any, codes: Any,
-    vectors: Any, activation: int, penalty: int, shares: Any, l2: Any, step: Any, scratch: Any,
-) -> None:  # fmt: skip
+    width: Any,
+    order: Any,
+    batch: int,
+    index: Any,
+    y: Any,
+    tables: Any,
+    sums: Any,
+    ws: Any,
+    wsums: Any,
+    alpha: Any,
+    codes: Any,
+    vectors: Any,
+    activation: int,
+    penalty: int,
+    shares: Any,
+    l2: Any,
+    step: Any,
+    scratch: Any,
+) -> None:
     """One pass over the training part in the given order."""
     for start in range(0, len(order), batch):
         train_batch(
-            width, order[start : start + batch], index, y, tables, sums, ws, wsums, alpha, codes,
-            vectors, activation, penalty, shares, l2, step, scratch,
-        )  # fmt: skip
+            width,
+            order[start : start + batch],
+            index,
+            y,
+            tables,
+            sums,
+            ws,
+            wsums,
+            alpha,
+            codes,
+            vectors,
+            activation,
+            penalty,
+            shares,
+            l2,
+            step,
+            scratch,
+        )
 
 
 @_compiled
 def architecture_gradients(
-    width: Any, rows: Any, index: Any, y: Any, tables: Any, ws: Any, alpha: Any, codes: Any, vectors: Any, activation: int, scratch: Any,
-) -> Any:  # fmt: skip
+    width: Any,
+    rows: Any,
+    index: Any,
+    y: Any,
+    tables: Any,
+    ws: Any,
+    alpha: Any,
+    codes: Any,
+    vectors: Any,
+    activation: int,
+    scratch: Any,
+) -> Any:
     """Gradients of a batch's mean squared error: with respect to alpha, and to each network's weights."""
     transformed, slopes, grads, counts, touched, error, upstream, gw, flat = scratch
     n = len(rows)
@@ -297,8 +397,19 @@ def architecture_gradients(
             for b in range(n):
                 upstream[b] = alpha[m] * (error[b] + error[b]) / size
             _backward(
-                width, codes[m], ws[m], transformed[0], transformed[1], rows, index[0], index[1], upstream, grads[0], grads[1], gw
-            )  # fmt: skip
+                width,
+                codes[m],
+                ws[m],
+                transformed[0],
+                transformed[1],
+                rows,
+                index[0],
+                index[1],
+                upstream,
+                grads[0],
+                grads[1],
+                gw,
+            )
     for mode in range(2):
         for t in range(sizes[mode]):
             counts[mode][touched[mode][t]] = 0

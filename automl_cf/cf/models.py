@@ -44,16 +44,10 @@ class ModelFamily:
 models: Registry[ModelFamily] = Registry("model", None, "automl_cf.models")
 
 
-def _interaction(
-    architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None
-) -> Fit:
-    engine = (
-        train_fused if task.training.engine == "fused" else partial(train_interaction, device=task.device)
-    )
+def _interaction(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    engine = train_fused if task.training.engine == "fused" else partial(train_interaction, device=task.device)
     rng = np.random.default_rng(task.seed)
-    return engine(
-        architecture, task.data, task.training, dim=task.dim, l2=l2, rng=rng, meter=meter, epochs=epochs
-    )
+    return engine(architecture, task.data, task.training, dim=task.dim, l2=l2, rng=rng, meter=meter, epochs=epochs)
 
 
 def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:

@@ -60,9 +60,7 @@ class RatingTensor:
                     f"but must lie between 0 and {size - 1}."
                 )
             if self.labels is not None and (len(self.labels) != len(shape) or len(self.labels[mode]) != size):
-                raise InputError(
-                    f"RatingTensor: labels must name all rows of every mode of the shape {shape}."
-                )
+                raise InputError(f"RatingTensor: labels must name all rows of every mode of the shape {shape}.")
         object.__setattr__(self, "indices", indices)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "shape", shape)
@@ -95,23 +93,17 @@ class RatingTensor:
         They must be a handful or more, finite, not all equal, and none may come twice.
         """
         if len(self) < MINIMUM_RATINGS:
-            raise InputError(
-                f"{what}: number of ratings is {len(self)}, but must be at least {MINIMUM_RATINGS}."
-            )
+            raise InputError(f"{what}: number of ratings is {len(self)}, but must be at least {MINIMUM_RATINGS}.")
         finite = np.isfinite(self.values)
         if not finite.all():
             row = int(np.argmin(finite))
-            raise InputError(
-                f"{what}: the rating of {self.name_of(row)} is {self.values[row]}, but must be finite."
-            )
+            raise InputError(f"{what}: the rating of {self.name_of(row)} is {self.values[row]}, but must be finite.")
         repeated = pd.DataFrame(self.indices).duplicated().to_numpy()
         if repeated.any():
             row = int(np.argmax(repeated))
             raise InputError(f"{what}: {self.name_of(row)} is rated more than once, but may be only once.")
         if np.ptp(self.values) == 0:
-            raise InputError(
-                f"{what}: all ratings are {self.values[0]}, but must differ for there to be a task."
-            )
+            raise InputError(f"{what}: all ratings are {self.values[0]}, but must differ for there to be a task.")
 
 
 def content_hash(*parts: RatingTensor) -> str:

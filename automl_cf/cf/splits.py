@@ -76,9 +76,7 @@ def random_split(
     if len(fractions) != 3 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-9):
         raise InputError(f"fractions: {tuple(fractions)} must be three positive numbers that sum to 1.")
     ratings.check_usable("ratings")
-    order = np.random.default_rng(np.random.SeedSequence([_STREAM, seed if vary else 0])).permutation(
-        len(ratings)
-    )
+    order = np.random.default_rng(np.random.SeedSequence([_STREAM, seed if vary else 0])).permutation(len(ratings))
     cuts = np.rint(np.cumsum(fractions[:2]) * len(ratings)).astype(int)
     rows: list[IntArray] = np.split(order, cuts)
     if min(len(part) for part in rows) == 0:
@@ -86,9 +84,7 @@ def random_split(
     train, valid, test = (ratings.take(part) for part in rows)
     mean, std = _mean_and_std(train)
     if std == 0:
-        raise InputError(
-            f"The training part of seed {seed} has only ratings of {mean}; it needs different ones."
-        )
+        raise InputError(f"The training part of seed {seed} has only ratings of {mean}; it needs different ones.")
     _, value_std = _mean_and_std(ratings)
     return Split(train, valid, test, mean, std, value_std, seed, content_hash(train, valid, test))
 

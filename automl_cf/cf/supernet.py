@@ -45,9 +45,7 @@ class ArchitectureGradients:
     vectors: dict[str, Vector]
 
 
-def paired_batches(
-    train: int, valid: int, batch_size: int, rng: np.random.Generator
-) -> Iterator[tuple[Rows, Rows]]:
+def paired_batches(train: int, valid: int, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
     """Pairs of batches (validation rows, training rows): one pass over each part, in as many steps.
 
     `train` and `valid` are the parts' sizes; a `batch_size` of 0 is the full batch. A validation part with
@@ -69,9 +67,7 @@ class Supernet:
     relaxation with vectors that are no mode's network.
     """
 
-    def __init__(
-        self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence
-    ) -> None:
+    def __init__(self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence) -> None:
         self.relaxation = relaxation
         self.meter = meter
         self.training = task.training
@@ -91,9 +87,7 @@ class Supernet:
         }
         self.tables = initial_tables(data.train.shape, task.dim, task.training, self._rng, task.device)
         self.predictors = {
-            name: initial_predictor(
-                operations.get(name).width(task.dim, order), task.training, self._rng, task.device
-            )
+            name: initial_predictor(operations.get(name).width(task.dim, order), task.training, self._rng, task.device)
             for name in relaxation.operations
         }
         self._optimizer = Adagrad([*self.tables, *self.predictors.values()], task.training.learning_rate)

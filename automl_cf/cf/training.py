@@ -35,9 +35,7 @@ class Training(BaseModel):
     init_scale: float = Field(default=0.1, gt=0, description="standard deviation of the initial embeddings")
     batch_size: int = Field(default=2048, ge=0, description="ratings a step; 0 is the full batch")
     max_epochs: int = Field(default=60, gt=0)
-    patience: int = Field(
-        default=5, gt=0, description="epochs without a better validation RMSE before it stops"
-    )
+    patience: int = Field(default=5, gt=0, description="epochs without a better validation RMSE before it stops")
     search_l2: float = Field(default=1e-5, ge=0, description="l2 of every candidate during the search")
     l2_grid: tuple[NonNegativeFloat, ...] = Field(default=PAPER_L2_GRID, min_length=1)
     penalty: Literal["expected", "touched", "unsquared"] = "expected"

@@ -21,13 +21,9 @@ app = typer.Typer(
 
 Out = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of the run, new or empty.", show_default="results/NAME-DATE-TIME", metavar="FOLDER"
-    ),
+    typer.Option(help="Folder of the run, new or empty.", show_default="results/NAME-DATE-TIME", metavar="FOLDER"),
 ]
-RunFolder = Annotated[
-    Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")
-]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")]
 
 
 def main() -> None:
@@ -78,9 +74,7 @@ def compare(
             metavar="NAME,...",
         ),
     ] = None,
-    dim: Annotated[
-        str, typer.Option(help="Embedding dimension, or several: 4,8,16.", metavar="N,...")
-    ] = comparing.DIM,
+    dim: Annotated[str, typer.Option(help="Embedding dimension, or several: 4,8,16.", metavar="N,...")] = comparing.DIM,
     seeds: Annotated[
         str,
         typer.Option(
@@ -105,9 +99,7 @@ def compare(
     ] = None,
     visits: Annotated[
         int | None,
-        typer.Option(
-            help="Visits of ratings per cell, a budget that does not depend on the machine.", metavar="N"
-        ),
+        typer.Option(help="Visits of ratings per cell, a budget that does not depend on the machine.", metavar="N"),
     ] = None,
     backend: Annotated[
         str,
@@ -151,9 +143,7 @@ def compare(
 def run(
     study: Annotated[
         str,
-        typer.Argument(
-            help="A TOML file, or a shipped study's name (see: automl-cf list studies).", metavar="STUDY"
-        ),
+        typer.Argument(help="A TOML file, or a shipped study's name (see: automl-cf list studies).", metavar="STUDY"),
     ],
     out: Out = None,
 ) -> None:

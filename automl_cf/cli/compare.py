@@ -55,9 +55,7 @@ def compare_study_values(
     `SECONDS` of search a cell. Raises InputError, naming the option, for texts that cannot be read; whether
     the values make sense is for `make_study` to say.
     """
-    label = Path(
-        dataset
-    ).stem  # what a file is called in tables and in cells' names; of a name it is the name
+    label = Path(dataset).stem  # what a file is called in tables and in cells' names; of a name it is the name
     budget = {"trials": trials, "seconds": time_budget, "visits": visits}
     given = {key: value for key, value in budget.items() if value is not None}
     return {

@@ -134,9 +134,7 @@ def render(board: Board, now: float, elapsed: float, height: int) -> RenderableT
 
 
 def _heading(board: Board, now: float, elapsed: float) -> RenderableType:
-    title = Text.assemble(
-        (board.study.name, "bold"), f"  {clock(elapsed)}", no_wrap=True, overflow="ellipsis"
-    )
+    title = Text.assemble((board.study.name, "bold"), f"  {clock(elapsed)}", no_wrap=True, overflow="ellipsis")
     bar = ProgressBar(total=1.0, completed=board.progress(now), width=16)
     facts = Text(_progress(board, now), no_wrap=True, overflow="ellipsis")
     grid = Table.grid(padding=(0, 2))
@@ -160,15 +158,11 @@ def _progress(board: Board, now: float) -> str:
 
 
 def _cells(board: Board, views: Iterable[CellView], now: float) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in ("Searcher", "Seed", "State", "Trials", "Seconds", "Valid. RMSE", "Test RMSE"):
         left = name in ("Searcher", "State")
         width = {"Searcher": 8, "State": len("searching 100%")}.get(name, len(name))
-        table.add_column(
-            name, justify="left" if left else "right", no_wrap=True, overflow="ellipsis", min_width=width
-        )
+        table.add_column(name, justify="left" if left else "right", no_wrap=True, overflow="ellipsis", min_width=width)
     panels = _count_panels(board.cells.values())
     panel = searcher = None
     for view in views:

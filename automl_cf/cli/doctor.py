@@ -56,9 +56,7 @@ class Check:
 
 
 def doctor(
-    ray: Annotated[
-        bool, typer.Option("--ray/--no-ray", help="Try to start Ray, which takes some seconds.")
-    ] = True,
+    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Try to start Ray, which takes some seconds.")] = True,
 ) -> None:
     """Check the installation and this machine: each line is ok, or says what to do.
 
@@ -69,9 +67,7 @@ def doctor(
     for check in checks(ray):
         finding = check()
         broken += check.essential and not finding.ok
-        mark = (
-            Text("ok    ", "green") if finding.ok else Text("not ok", "red" if check.essential else "yellow")
-        )
+        mark = Text("ok    ", "green") if finding.ok else Text("not ok", "red" if check.essential else "yellow")
         console.print(Text.assemble(mark, f"  {check.name}: {finding.text}"), soft_wrap=True)
     if broken:
         console.print(f"{broken} essential check{'s' * (broken > 1)} failed.")
@@ -163,9 +159,7 @@ def _cache() -> Finding:
 
     folder = cache_folder()
     if reason := _why_unwritable(folder):
-        return Finding(
-            False, f"{folder} cannot be written ({reason}); let AUTOML_CF_DATA name another folder."
-        )
+        return Finding(False, f"{folder} cannot be written ({reason}); let AUTOML_CF_DATA name another folder.")
     return Finding(True, f"{folder} can be written")
 
 

@@ -43,14 +43,10 @@ def show_result(run: "Run", console: Console) -> None:
 
     table = final_table(run)
     for (dataset, dim), rows in table.groupby(["dataset", "dim"], sort=False) if len(table) else ():
-        console.print(
-            Text(f"\n{dataset}, dimension {dim}: test RMSE in standard deviations of all ratings", "bold")
-        )
+        console.print(Text(f"\n{dataset}, dimension {dim}: test RMSE in standard deviations of all ratings", "bold"))
         console.print(_table(_columns(rows), console.width))
     if len(table):
-        console.print(
-            "± is half of a 95% t-interval over seeds; differences are paired by seed.", style="dim"
-        )
+        console.print("± is half of a 95% t-interval over seeds; differences are paired by seed.", style="dim")
     problems = cell_table(run).dropna(subset="problem")
     _show_problems(problems, console)
     _show_files(run, console)
@@ -68,9 +64,7 @@ def _columns(rows: "pd.DataFrame") -> Iterator[_Column]:
     for baseline, priority in (("bias-only", 7), ("single-op", 6)):
         name = f"vs_{baseline.replace('-', '_')}"
         if rows[name].notna().any():
-            yield _Column(
-                f"minus\n{baseline}", [_interval(row, name, "{:+.4f}") for row in records], priority
-            )
+            yield _Column(f"minus\n{baseline}", [_interval(row, name, "{:+.4f}") for row in records], priority)
     yield _Column("Seconds to\ndeliver", [_plain(row["deliverable_seconds"], "{:.1f}") for row in records], 4)
     yield _Column("Trials", [_plain(row["trials"], "{:.0f}") for row in records], 2)
     yield _Column("Found", [row["found"] or "-" for row in records], 3)
@@ -80,9 +74,7 @@ def _table(columns: Iterator[_Column], width: int) -> Table:
     kept = list(columns)
     while len(kept) > 1 and sum(column.width + _GAP for column in kept) - _GAP > width:
         kept.remove(min(kept, key=lambda column: column.priority))
-    table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in kept:
         left = column.title in ("Searcher", "Found")
         table.add_column(column.title, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")

@@ -66,7 +66,13 @@ class Recorder:
         with self.ledger.timed("store"):
             self._n += 1
             clock, visits = self.ledger.clock(), self.ledger.visits
-            stamp = {"schema": SCHEMA, "kind": kind, "cell": self.cell.id, "attempt": self.attempt, "n": self._n}
+            stamp = {
+                "schema": SCHEMA,
+                "kind": kind,
+                "cell": self.cell.id,
+                "attempt": self.attempt,
+                "n": self._n,
+            }
             self._emit({**stamp, "time": time.time(), "clock": clock, "visits": visits, **fields}, files)
 
 
@@ -319,7 +325,13 @@ def _record_trial(record: Recorder, number: int, architecture: Architecture, eva
 
 def _record_incumbent(record: Recorder, incumbent: Incumbent, source: str) -> None:
     architecture = incumbent.architecture
-    record("incumbent", architecture=architecture.to_json(), id=architecture.id, rmse=incumbent.rmse, source=source)
+    record(
+        "incumbent",
+        architecture=architecture.to_json(),
+        id=architecture.id,
+        rmse=incumbent.rmse,
+        source=source,
+    )
 
 
 def _evaluation_of(trial: Event) -> Evaluation:

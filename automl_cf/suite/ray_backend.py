@@ -5,6 +5,7 @@ writes the event to the store. Workers need no disk in common with the driver.
 """
 
 import json
+import logging
 import os
 import tempfile
 import time
@@ -41,7 +42,9 @@ class _EventWriter(Callback):
     def __init__(self, sink: int) -> None:
         self.sink = sink
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         if _EVENT in result:
             _SINKS[self.sink](json.loads(result[_EVENT]), result.get(_FILES) or None)
 
@@ -75,8 +78,8 @@ class RayBackend:
             settings: dict[str, Any] = {"address": resources.address or "local", "log_to_driver": False}
             if resources.address is None:
                 settings |= {"include_dashboard": False, "num_cpus": workers * resources.cpus_per_cell}
-            ray.init(**settings, logging_level="ERROR")
-        available = ray.cluster_resources().get("GPU", 0.0)
+            ray.init(**settings, logging_level=logging.ERROR)
+        available = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
         if resources.gpus_per_cell > available:
             self.close()
             raise InputError(

@@ -39,9 +39,7 @@ class _Data:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.datasets: dict[str, Dataset] = {
-            entry.title: load(entry.name, **entry.options) for entry in study.datasets
-        }
+        self.datasets: dict[str, Dataset] = {entry.title: load(entry.name, **entry.options) for entry in study.datasets}
         self._splits: dict[tuple[str, int], Split] = {}
         for dataset in self.datasets.values():
             study.check(dataset.ratings.order)
@@ -73,8 +71,10 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
     store = Store(folder)
     try:
         if (folder / LOG_NAME).exists() or (folder / STUDY_NAME).exists():
-            raise InputError(f"'{folder}' holds a run already; go on with it by 'automl-cf resume {folder}', "
-                             "or choose another --out.")
+            raise InputError(
+                f"'{folder}' holds a run already; go on with it by 'automl-cf resume {folder}', "
+                "or choose another --out."
+            )
         data = _Data(study)
         store.write_json(STUDY_NAME, study.model_dump(mode="json"))
         store.write_json(MANIFEST_NAME, data.manifest(folder))
@@ -96,8 +96,10 @@ def resume(folder: Path, on_event: OnEvent | None = None) -> None:
         for event in run.events:
             cell = run.by_id.get(event["cell"])
             if event["kind"] == "cell_started" and cell and event["split_hash"] != data.split(cell).hash:
-                raise InputError(f"the split of cell '{cell.id}' is no longer the one that '{folder}' was run on: "
-                                 "the data have changed; start a new run.")
+                raise InputError(
+                    f"the split of cell '{cell.id}' is no longer the one that '{folder}' was run on: "
+                    "the data have changed; start a new run."
+                )
         run.go()
     finally:
         store.close()
@@ -202,10 +204,11 @@ def _check_local_gpus(wanted: float) -> None:
 
     available = torch.cuda.device_count()
     if wanted > available:
-        raise InputError(f"resources.gpus_per_cell is {wanted:g}, but the machine has {available} GPUs; "
-                         "ask for no more than that, or 0 for the CPU.")
+        raise InputError(
+            f"resources.gpus_per_cell is {wanted:g}, but the machine has {available} GPUs; "
+            "ask for no more than that, or 0 for the CPU."
+        )
 
 
 def _next_attempt(events: Sequence[Event], cell: Cell) -> int:
     return 1 + max((event["attempt"] for event in events if event["cell"] == cell.id), default=0)
-

@@ -35,7 +35,9 @@ class Store:
             self._lock = FileLock(folder / ".lock")
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise InputError(f"'{folder}' is being written by another run; wait for it or choose another --out.") from error
+            raise InputError(
+                f"'{folder}' is being written by another run; wait for it or choose another --out."
+            ) from error
         except (OSError, NotImplementedError) as error:
             raise _unwritable(folder, error) from error
         self._log = folder / LOG_NAME

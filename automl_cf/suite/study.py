@@ -63,7 +63,9 @@ class SpaceEntry(_Named):
             raise InputError(f"space '{self.name}': {error}.") from error
         activation = space.constants.get("activation", "sigmoid")
         if activation not in ACTIVATIONS:
-            raise InputError(f"space.options.activation is '{activation}', but must be one of {', '.join(ACTIVATIONS)}.")
+            raise InputError(
+                f"space.options.activation is '{activation}', but must be one of {', '.join(ACTIVATIONS)}."
+            )
         for parameter in space.parameters:
             if parameter.name in ("operation", "operations"):
                 for name in getattr(parameter, "options", ()):
@@ -130,8 +132,8 @@ class Study(_Part):
     budget: Budget
     training: Training = Field(default_factory=Training)  # type: ignore[arg-type]
     space: SpaceEntry = Field(default_factory=SpaceEntry)  # type: ignore[arg-type]
-    scoring: Scoring = Field(default_factory=Scoring)  # type: ignore[arg-type]
-    resources: Resources = Field(default_factory=Resources)  # type: ignore[arg-type]
+    scoring: Scoring = Field(default_factory=Scoring)
+    resources: Resources = Field(default_factory=Resources)
 
     @field_validator("dims", "seeds")
     @classmethod

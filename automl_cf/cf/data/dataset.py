@@ -30,9 +30,7 @@ class Dataset:
     truth: "Truth | None" = None
 
 
-datasets: Registry[Callable[..., Dataset]] = Registry(
-    "data set", "automl_cf.cf.data.sets", "automl_cf.datasets"
-)
+datasets: Registry[Callable[..., Dataset]] = Registry("data set", "automl_cf.cf.data.sets", "automl_cf.datasets")
 """Functions that return a data set, by its name; what options they take is their own affair."""
 
 Reader = Callable[[Mapping[str, Path]], RatingTensor]
@@ -48,9 +46,7 @@ class Fetched:
         self.name = name
         self.sources = sources
         self.read = read
-        update_wrapper(
-            self, read
-        )  # for the registry it is the same after a reload, and documented by ``read``
+        update_wrapper(self, read)  # for the registry it is the same after a reload, and documented by ``read``
 
     def __call__(self) -> Dataset:
         """Return the data set; only if its files are not in the cache are they fetched."""

@@ -134,9 +134,7 @@ def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
     except OSError as error:
         raise InputError(f"{path}: the ratings file cannot be read ({error.strerror or error}).") from error
     except (UnicodeDecodeError, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"{path}: is neither a text in UTF-8 nor, by name and content, a Parquet file."
-        ) from error
+        raise InputError(f"{path}: is neither a text in UTF-8 nor, by name and content, a Parquet file.") from error
     if not lines:
         raise InputError(f"{path}: the ratings file is empty.")
     if separator is None:
@@ -149,9 +147,7 @@ def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
     rows = [_fields(line, separator) for line in lines]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
-            raise InputError(
-                f"{path}: line {number} has {len(row)} columns, but the first one has {len(rows[0])}."
-            )
+            raise InputError(f"{path}: line {number} has {len(row)} columns, but the first one has {len(rows[0])}.")
     has_header = not any(_is_number(field) for field in rows[0]) if header is None else header
     names = rows[0] if has_header else [str(position) for position in range(len(rows[0]))]
     return _Table(path, names, has_header, separator)
@@ -203,9 +199,7 @@ def _called(table: _Table, known: set[str]) -> list[int]:
 
 
 def _cannot_tell(table: _Table, option: str) -> InputError:
-    return InputError(
-        f"{table.path}: {option} must be given, since the columns {', '.join(table.names)} do not tell."
-    )
+    return InputError(f"{table.path}: {option} must be given, since the columns {', '.join(table.names)} do not tell.")
 
 
 def _position(table: _Table, option: str, column: Column) -> int:
@@ -218,9 +212,7 @@ def _position(table: _Table, option: str, column: Column) -> int:
             )
         return column
     if not table.has_header:
-        raise InputError(
-            f"{table.path}: {option} names '{column}', but without a header must be a position from 0."
-        )
+        raise InputError(f"{table.path}: {option} names '{column}', but without a header must be a position from 0.")
     if column not in table.names:
         raise InputError(
             f"{table.path}: has no column '{column}' ({option}), only {there}.{suggest(column, table.names)}"
@@ -238,8 +230,7 @@ def _values(table: _Table, column: "pd.Series[Any]", position: int) -> FloatArra
         row = int(np.argmin(finite))
         given = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
         raise InputError(
-            f"{table.path}: {table.describe(position)} has {given} in row {row + 1}, "
-            f"but must hold finite numbers."
+            f"{table.path}: {table.describe(position)} has {given} in row {row + 1}, but must hold finite numbers."
         )
     return values
 

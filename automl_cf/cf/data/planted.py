@@ -125,9 +125,7 @@ def plant(
             networks[name] = _draw_network(rng, units, activation, norm_bound, scale)
         elif not _is_identity(name, given):
             networks[name] = _given_network(name, given)
-    architecture = Architecture(
-        {"operation": operation} | ({"activation": activation} | networks if networks else {})
-    )
+    architecture = Architecture({"operation": operation} | ({"activation": activation} | networks if networks else {}))
     weights = _weights(w, 2 * dim if operation == "concat" else dim, for_w)
     entries = users * items
     count = round(density * entries)
@@ -141,21 +139,15 @@ def plant(
 
     raw = _signal(architecture, embeddings, weights, indices)
     if not raw.std() > 1e-9 * max(1.0, abs(raw.mean())):
-        raise InputError(
-            "planted data: the signal is constant; choose other networks, other weights or more entries."
-        )
+        raise InputError("planted data: the signal is constant; choose other networks, other weights or more entries.")
     truth = Truth(architecture, embeddings, weights, float(raw.mean()), float(raw.std()), noise)
     values = truth.noise_free(indices) + noise * for_noise.standard_normal(len(indices))
     ratings = RatingTensor(indices, values.astype(np.float32), (users, items))
     ratings.check_usable("planted data")
-    return Dataset(
-        "planted", ratings, content_hash(ratings), f"planted by {operation} from seed {seed}", truth
-    )
+    return Dataset("planted", ratings, content_hash(ratings), f"planted by {operation} from seed {seed}", truth)
 
 
-def _signal(
-    architecture: Architecture, embeddings: tuple[Floats, ...], w: Floats, indices: NDArray[Any]
-) -> Floats:
+def _signal(architecture: Architecture, embeddings: tuple[Floats, ...], w: Floats, indices: NDArray[Any]) -> Floats:
     u, v = (
         _transform(architecture, name, table)[indices[:, mode]]
         for mode, (name, table) in enumerate(zip("pq", embeddings, strict=True))
@@ -177,15 +169,11 @@ def _is_identity(name: str, given: Network) -> bool:
 def _given_network(name: str, given: Network) -> Floats:
     network = _numbers(name, given)
     if len(network) < 4 or len(network) % 3 != 1:
-        raise InputError(
-            f"planted data: {name} has {len(network)} numbers, but must have 3 times the units plus 1."
-        )
+        raise InputError(f"planted data: {name} has {len(network)} numbers, but must have 3 times the units plus 1.")
     return network
 
 
-def _draw_network(
-    rng: np.random.Generator, units: int, activation: str, norm_bound: float, scale: float
-) -> Floats:
+def _draw_network(rng: np.random.Generator, units: int, activation: str, norm_bound: float, scale: float) -> Floats:
     """Return, of many random networks of norm ``norm_bound``, the most telling one: (3 units + 1,).
 
     Most of them are nearly constant around a large mean, and then every operation does about what plus does.
@@ -227,9 +215,7 @@ def _numbers(name: str, given: Any) -> Floats:
 def _check_integers(**options: tuple[Any, int]) -> None:
     for name, (value, least) in options.items():
         if not isinstance(value, int) or value < least:
-            raise InputError(
-                f"planted data: {name} is {value!r}, but must be an integer of at least {least}."
-            )
+            raise InputError(f"planted data: {name} is {value!r}, but must be an integer of at least {least}.")
 
 
 def _check_number(name: str, value: Any, right: Callable[[float], bool], wish: str) -> None:
@@ -241,6 +227,5 @@ def _check_known(name: str, value: Any, known: Iterable[str]) -> None:
     known = list(known)
     if value not in known:
         raise InputError(
-            f"planted data: {name} is {value!r}, but must be one of {', '.join(known)}."
-            f"{suggest(str(value), known)}"
+            f"planted data: {name} is {value!r}, but must be one of {', '.join(known)}.{suggest(str(value), known)}"
         )

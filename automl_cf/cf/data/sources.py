@@ -80,9 +80,7 @@ class WebArchive:
         archive = folder / "archive.zip"
         timeout = (CONNECT_SECONDS, READ_SECONDS)
         try:
-            pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=timeout)(
-                self.url, archive, None
-            )
+            pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=timeout)(self.url, archive, None)
         except OSError as error:  # what requests raises is one too
             log.debug("%s: %s", self.url, error)
             response = getattr(error, "response", None)

@@ -9,9 +9,7 @@ from automl_cf.cf.data.files import read_ratings
 from automl_cf.cf.data.sources import Member, WebArchive, Wheel
 from automl_cf.cf.ratings import RatingTensor
 
-_RATINGS = CachedFile(
-    "u.data", "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490", size=1_979_173
-)
+_RATINGS = CachedFile("u.data", "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490", size=1_979_173)
 
 
 @fetched(
