@@ -12,6 +12,7 @@ from automl_cf.cf.interaction import train_interaction
 from automl_cf.cf.kernels import _exp
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.models import TrainingTask
+from automl_cf.cf.operations import operations
 from automl_cf.cf.splits import SearchData, random_split
 from automl_cf.cf.supernet import Supernet
 from automl_cf.cf.training import Training
@@ -125,10 +126,11 @@ def test_the_exponential(x: float) -> None:
     assert _exp(x) == pytest.approx(np.exp(x), rel=1e-12)
 
 
-def test_what_it_has_no_kernel_for_is_refused() -> None:
-    with pytest.raises(InputError, match=r"no kernel for operation 'outer'.*reference"):
+def test_what_it_has_no_kernel_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(operations._registered, "outer-for-test", operations.get("plus"))
+    with pytest.raises(InputError, match=r"no kernel for operation 'outer-for-test'.*reference"):
         train_fused(
-            Architecture({"operation": "outer"}),
+            Architecture({"operation": "outer-for-test"}),
             DATA,
             Training(),
             dim=3,

@@ -236,6 +236,8 @@ def test_a_folder_under_a_file_is_explained(tmp_path: Path) -> None:
 
 def test_more_gpus_than_there_are(tmp_path: Path) -> None:
     for backend in ("inline", "ray"):
-        study = small_study(resources={"backend": backend, "gpus_per_cell": 64, "workers": 1})
+        study = small_study(
+            resources={"backend": backend, "gpus_per_cell": 64, "workers": 1}, training={"engine": "reference"}
+        )
         with pytest.raises(InputError, match="64"):
             run.start(study, tmp_path / backend)

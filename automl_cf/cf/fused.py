@@ -9,13 +9,14 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
 
 from automl_cf.cf import kernels
 from automl_cf.cf.elementwise import MODE_VECTORS
 from automl_cf.cf.embeddings import EPSILON
-from automl_cf.cf.interaction import operations_of
+from automl_cf.cf.interaction import InteractionFunction, operations_of
 from automl_cf.cf.meter import Meter, NullMeter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.operations import operations
@@ -134,6 +135,7 @@ def train_fused(
         state = FusedTables(names, data, training, dim, rng, l2)
         index, y = state.part(data.train)
         valid_index, valid_y = state.part(data.valid)
+        InteractionFunction.of(architecture, 2, torch.float64, "cpu")  # refuses what makes no sense
         vectors = _vectors(architecture, state.dtype)
         activation = kernels.ACTIVATION_CODES[str(architecture.get("activation", "sigmoid"))]
         alpha = np.ones(len(names), state.dtype)
@@ -213,6 +215,8 @@ def _vectors(architecture: Mapping[str, Any], dtype: type) -> tuple[Array, Array
 
 
 def _check(names: Sequence[str], data: SearchData) -> None:
+    for name in names:
+        operations.get(name)  # an unknown one is refused as such
     missing = [name for name in names if name not in kernels.CODES]
     if missing or data.train.order != 2:
         what = f"operation '{missing[0]}'" if missing else f"{data.train.order} modes"

@@ -12,10 +12,8 @@ from automl_cf.cf.fused import FusedTables
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.models import TrainingTask
-from automl_cf.cf.supernet import ArchitectureGradients, Part, Vector
+from automl_cf.cf.supernet import ArchitectureGradients, Part, Rows, Vector, check_networks, paired_batches
 from automl_cf.spaces.views.relaxation import Relaxation
-
-Rows = NDArray[np.integer[Any]]
 
 
 class FusedSupernet:
@@ -27,6 +25,7 @@ class FusedSupernet:
         self.training = task.training
         self._rng = np.random.default_rng(seed)
         data = task.data
+        check_networks(relaxation, data.train.order)
         self._state = FusedTables(
             relaxation.operations, data, task.training, task.dim, self._rng, task.training.search_l2
         )
@@ -34,22 +33,10 @@ class FusedSupernet:
         activation = str(relaxation.space.constants.get("activation", "sigmoid"))
         self._activation = kernels.ACTIVATION_CODES[activation]
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Training batches in one pass over the training part."""
-        n = len(self._parts["train"][1])
-        return -(-n // (self.training.batch_size or n))
-
     def epoch(self) -> Iterator[tuple[Rows, Rows]]:
-        """Pairs of batches (validation rows, training rows), one pass over each part in as many steps."""
+        """Pairs of batches (validation rows, training rows), see `paired_batches`."""
         train, valid = (len(self._parts[part][1]) for part in ("train", "valid"))
-        valid_order, train_order = (self._rng.permutation(n).astype(np.uint32) for n in (valid, train))
-        size, valid_size = self.training.batch_size or train, -(-valid // self.steps_per_epoch)
-        for step in range(min(self.steps_per_epoch, -(-valid // valid_size))):
-            yield (
-                valid_order[step * valid_size : (step + 1) * valid_size],
-                train_order[step * size : (step + 1) * size],
-            )
+        return paired_batches(train, valid, self.training.batch_size, self._rng)
 
     def architecture_gradients(
         self, alpha: Vector, vectors: Mapping[str, Vector], part: Part, rows: Rows
@@ -60,7 +47,7 @@ class FusedSupernet:
             state = self._state
             by_alpha, *by_network = kernels.architecture_gradients(
                 state.width,
-                rows,
+                rows.astype(np.uint32),
                 index,
                 y,
                 state.filled(),
@@ -82,7 +69,7 @@ class FusedSupernet:
             state = self._state
             kernels.train_batch(
                 state.width,
-                rows,
+                rows.astype(np.uint32),
                 index,
                 y,
                 state.tables,

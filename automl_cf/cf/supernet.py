@@ -59,6 +59,16 @@ def paired_batches(train: int, valid: int, batch_size: int, rng: np.random.Gener
     yield from zip(cycle(valid_batches), train_batches, strict=False)
 
 
+def check_networks(relaxation: Relaxation, order: int) -> None:
+    """Raise InputError for a relaxation with vectors that are no mode's network."""
+    for vector, _, _ in relaxation.vectors:
+        if vector not in MODE_VECTORS[:order]:
+            raise InputError(
+                f"space '{relaxation.space.name}' has the vector '{vector}', but the networks of "
+                f"{order} modes are {', '.join(MODE_VECTORS[:order])}."
+            )
+
+
 class Supernet:
     """All operations of a relaxation over shared embeddings.
 
@@ -75,12 +85,7 @@ class Supernet:
         self._dtype = dtype_of(task.training)
         self._rng = np.random.default_rng(seed)
         data, order = task.data, task.data.train.order
-        for vector, _, _ in relaxation.vectors:
-            if vector not in MODE_VECTORS[:order]:
-                raise InputError(
-                    f"space '{relaxation.space.name}' has the vector '{vector}', but the networks of "
-                    f"{order} modes are {', '.join(MODE_VECTORS[:order])}."
-                )
+        check_networks(relaxation, order)
         self._parts: dict[Part, DeviceRatings] = {
             "train": DeviceRatings.of(data.train, task.device, self._dtype),
             "valid": DeviceRatings.of(data.valid, task.device, self._dtype),

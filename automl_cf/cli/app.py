@@ -101,6 +101,14 @@ def compare(
         int | None,
         typer.Option(help="Visits of ratings per cell, a budget that does not depend on the machine.", metavar="N"),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="fused: fast on the CPU, matrices only. reference: any device, tensors, too.",
+            show_default="fused, or with GPUs reference",
+            metavar="fused|reference",
+        ),
+    ] = None,
     backend: Annotated[
         str,
         typer.Option(
@@ -128,6 +136,7 @@ def compare(
             trials=trials,
             time_budget=time_budget,
             visits=visits,
+            engine=engine,
             backend=backend,
             workers=workers,
             gpus_per_worker=gpus_per_worker,

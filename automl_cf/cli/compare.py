@@ -28,6 +28,7 @@ _OPTIONS = {
     "budget.seconds": "--time-budget",
     "budget.visits": "--visits",
     "budget": "--trials",
+    "training.engine": "--engine",
     "resources.backend": "--backend",
     "resources.workers": "--workers",
     "resources.gpus_per_cell": "--gpus-per-worker",
@@ -44,6 +45,7 @@ def compare_study_values(
     trials: int | None = None,
     time_budget: float | None = None,
     visits: int | None = None,
+    engine: str | None = None,
     backend: str = "ray",
     workers: int = 0,
     gpus_per_worker: float = 0.0,
@@ -52,7 +54,7 @@ def compare_study_values(
 
     Texts are what stands on the command line: `dim`, `seeds` and each of `searchers` may be comma lists (a
     single number N as `seeds` means 1 to N); each of `data_options` is key=value. Without any budget it is
-    `SECONDS` of search a cell. Raises InputError, naming the option, for texts that cannot be read; whether
+    `SECONDS` of search a cell; with GPUs the engine is the one that can use them. Raises InputError, naming the option, for texts that cannot be read; whether
     the values make sense is for `make_study` to say.
     """
     label = Path(dataset).stem  # what a file is called in tables and in cells' names; of a name it is the name
@@ -65,6 +67,7 @@ def compare_study_values(
         "dims": _distinct("--dim", _integers("--dim", dim, "a number, or several, such as 4,8,16")),
         "seeds": _seeds(seeds),
         "budget": given or {"seconds": SECONDS},
+        "training": {"engine": engine or ("reference" if gpus_per_worker else "fused")},
         "resources": {"backend": backend, "workers": workers, "gpus_per_cell": gpus_per_worker},
     }
 
@@ -90,13 +93,13 @@ def _parts(text: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    right = "a count, such as 5 for the seeds 1 to 5, or a list, such as 1,3,5 or, for one seed, 7,"
+    right = f"a count from 1 to {_MOST_SEEDS}, such as 5 for seeds 1 to 5, or a list (1,3,5; just seed 7 is '7,')"
     numbers = _distinct("--seeds", _integers("--seeds", text, right))
     if "," in text:
         return numbers
     (count,) = numbers
     if not 1 <= count <= _MOST_SEEDS:
-        raise InputError(f"--seeds is '{text}', but must be {right}; a count is from 1 to {_MOST_SEEDS}.")
+        raise InputError(f"--seeds is '{text}', but must be {right}.")
     return list(range(1, count + 1))
 
 

@@ -45,7 +45,7 @@ def show_result(run: "Run", console: Console) -> None:
     for (dataset, dim), rows in table.groupby(["dataset", "dim"], sort=False) if len(table) else ():
         console.print(Text(f"\n{dataset}, dimension {dim}: test RMSE in standard deviations of all ratings", "bold"))
         console.print(_table(_columns(rows), console.width))
-    if len(table):
+    if len(table) and table["n"].max() > 1:
         console.print("± is half of a 95% t-interval over seeds; differences are paired by seed.", style="dim")
     problems = cell_table(run).dropna(subset="problem")
     _show_problems(problems, console)

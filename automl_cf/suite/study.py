@@ -82,9 +82,9 @@ class SearcherEntry(_Named):
 class Budget(_Part):
     """What ends a cell's search, whichever comes first. `seconds` counts think + train + validate."""
 
-    trials: int | None = Field(None, gt=0)
-    seconds: float | None = Field(None, gt=0)
-    visits: int | None = Field(None, gt=0)
+    trials: int | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
+    visits: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _some(self) -> "Budget":
@@ -100,17 +100,17 @@ class Scoring(_Part):
     `top_k`: that many best trials by validation as well.
     """
 
-    points: int = Field(4, gt=0)
-    top_k: int = Field(1, gt=0)
+    points: int = Field(default=4, gt=0)
+    top_k: int = Field(default=1, gt=0)
 
 
 class Resources(_Part):
     """Where cells run. `workers` 0: one per core. `device` is a torch device; GPUs may be fractions."""
 
     backend: Literal["ray", "inline"] = "ray"
-    workers: int = Field(0, ge=0)
-    cpus_per_cell: int = Field(1, gt=0)
-    gpus_per_cell: float = Field(0.0, ge=0)
+    workers: int = Field(default=0, ge=0)
+    cpus_per_cell: int = Field(default=1, gt=0)
+    gpus_per_cell: float = Field(default=0.0, ge=0)
     address: str | None = None
 
     @property
@@ -122,18 +122,18 @@ class Resources(_Part):
 class Study(_Part):
     """Everything that a run's results depend on, versions and hardware apart."""
 
-    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
     searchers: tuple[SearcherEntry, ...] = Field(min_length=1)
-    dims: tuple[int, ...] = Field((8,), min_length=1)
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    dims: tuple[int, ...] = Field(default=(8,), min_length=1)
+    seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
     vary: tuple[Literal["split", "init", "searcher"], ...] = ("split", "init", "searcher")
     fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
     budget: Budget
-    training: Training = Field(default_factory=Training)  # type: ignore[arg-type]
-    space: SpaceEntry = Field(default_factory=SpaceEntry)  # type: ignore[arg-type]
-    scoring: Scoring = Field(default_factory=Scoring)
-    resources: Resources = Field(default_factory=Resources)
+    training: Training = Training()
+    space: SpaceEntry = SpaceEntry()
+    scoring: Scoring = Scoring()
+    resources: Resources = Resources()
 
     @field_validator("dims", "seeds")
     @classmethod
