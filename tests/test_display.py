@@ -18,7 +18,7 @@ class Story:
 
     def __init__(self, searcher: str = "random", seed: int = 1, dataset: str = "ml", dim: int = 8) -> None:
         self.name = f"{dataset}/d{dim}/{searcher}/s{seed}"
-        self.facts = {"dataset": dataset, "dim": dim, "searcher": searcher, "seed": seed}
+        self.facts: dict[str, Any] = {"dataset": dataset, "dim": dim, "searcher": searcher, "seed": seed}
         self.attempt, self.n, self.time = 1, 0, 1000.0
 
     def event(self, kind: str, search: float = 0.0, retrain: float = 0.0, **fields: Any) -> dict[str, Any]:

@@ -42,37 +42,37 @@ class FusedTables:
         l2: float,
     ) -> None:
         _check(names, data)
-        self.dtype = np.float64 if training.precision == "float64" else np.float32
-        self.training = training
-        self.l2 = self.dtype(l2)
-        self.step = (self.dtype(training.learning_rate), self.dtype(EPSILON))
-        self.codes = np.array([kernels.CODES[name] for name in names], np.int64)
-        self.penalty = kernels.PENALTY_CODES[training.penalty]
-        shape = data.train.shape
-        self.tables = tuple(rng.normal(0.0, training.init_scale, (n, dim)).astype(self.dtype) for n in shape)
-        self.sums = tuple(np.zeros_like(table) for table in self.tables)
-        self.ws = np.zeros((len(names), 2 * dim), self.dtype)
-        for row, name in zip(self.ws, names, strict=True):
-            width = operations.get(name).width(dim, 2)
-            w = rng.normal(size=width)
-            row[:width] = w / np.linalg.norm(w)
-        self.wsums = np.zeros_like(self.ws)
+        dtype = np.float64 if training.precision == "float64" else np.float32
+        shape, longest = data.train.shape, max(len(data.train), len(data.valid))
         counts = [data.train.counts(mode) for mode in range(2)]
+        tables = tuple(rng.normal(0.0, training.init_scale, (n, dim)).astype(dtype) for n in shape)
+        ws = np.zeros((len(names), 2 * dim), dtype)
+        for row, name in zip(ws, names, strict=True):
+            w = rng.normal(size=operations.get(name).width(dim, 2))
+            row[: len(w)] = w / np.linalg.norm(w)
+        self.dtype = dtype
         self.cold = tuple(count == 0 for count in counts)
-        self.shares = tuple((len(data.train) / np.maximum(count, 1)).astype(self.dtype) for count in counts)
-        longest = max(len(data.train), len(data.valid))
-        self.scratch = (
-            tuple(np.empty_like(table) for table in self.tables),
-            tuple(np.empty_like(table) for table in self.tables),
-            tuple(np.zeros_like(table) for table in self.tables),
-            tuple(np.zeros(n, np.int64) for n in shape),
-            tuple(np.empty(n, np.uint32) for n in shape),
-            np.empty(longest, self.dtype),
-            np.empty(longest, self.dtype),
-            np.zeros(2 * dim, self.dtype),
-            np.empty((5, max(shape) * dim)),
+        self.state = kernels.State(
+            width=(0,) * dim,
+            tables=tables,
+            sums=tuple(np.zeros_like(table) for table in tables),
+            ws=ws,
+            wsums=np.zeros_like(ws),
+            codes=np.array([kernels.CODES[name] for name in names]),
+            step=(dtype(training.learning_rate), dtype(EPSILON)),
+            penalty=kernels.PENALTY_CODES[training.penalty],
+            shares=tuple((len(data.train) / np.maximum(count, 1)).astype(dtype) for count in counts),
+            l2=dtype(l2),
+            transformed=tuple(np.empty_like(table) for table in tables),
+            slopes=tuple(np.empty_like(table) for table in tables),
+            grads=tuple(np.empty_like(table) for table in tables),
+            counts=tuple(np.zeros(n, dtype) for n in shape),
+            touched=tuple(np.empty(n, np.uint32) for n in shape),
+            error=np.empty(longest, dtype),
+            upstream=np.empty(longest, dtype),
+            gw=np.zeros(2 * dim, dtype),
+            flat=np.empty((5, max(shape) * dim)),
         )
-        self.width = (0,) * dim  # see the kernels: its length is a constant to the compiler
 
     def part(self, ratings: RatingTensor) -> tuple[tuple[Array, Array], Array]:
         """A part as the kernels take it: index vectors of both modes, and the values."""
@@ -83,7 +83,7 @@ class FusedTables:
         """Both tables, the cold rows standing in with the mean of the warm ones."""
         first, second = (
             np.where(cold[:, None], table[~cold].mean(0), table) if cold.any() else table
-            for table, cold in zip(self.tables, self.cold, strict=True)
+            for table, cold in zip(self.state.tables, self.cold, strict=True)
         )
         return first, second
 
@@ -93,13 +93,14 @@ class FusedTables:
         for filled, vector in zip(self.filled(), vectors, strict=True):
             result, slope = np.empty_like(filled), np.empty_like(filled)
             rows = np.arange(len(filled), dtype=np.uint32)
-            kernels.transform(rows, filled, vector, activation, result, slope, self.scratch[-1])
+            kernels.transform(rows, filled, vector, activation, result, slope, self.state.flat)
             out.append(result)
         return out[0], out[1]
 
     def predict(self, transformed: tuple[Array, Array], alpha: Array, index: tuple[Array, Array]) -> Array:
         """The scores of all ratings of a part, (n,)."""
-        return np.asarray(_predict(self.width, transformed, self.ws, alpha, self.codes, index))
+        state = self.state
+        return np.asarray(_predict(state.width, transformed, state.ws, alpha, state.codes, index))
 
 
 class FusedModel:
@@ -131,42 +132,24 @@ def train_fused(
 ) -> Fit:
     """What `train_interaction` does, on the fused engine. Raises InputError for what it has no kernel for."""
     names = operations_of(architecture)
+    InteractionFunction.of(architecture, 2, torch.float64, "cpu")  # refuses what makes no sense
     with meter.timed("train"):
-        state = FusedTables(names, data, training, dim, rng, l2)
-        index, y = state.part(data.train)
-        valid_index, valid_y = state.part(data.valid)
-        InteractionFunction.of(architecture, 2, torch.float64, "cpu")  # refuses what makes no sense
-        vectors = _vectors(architecture, state.dtype)
+        model = FusedTables(names, data, training, dim, rng, l2)
+        index, y = model.part(data.train)
+        valid_index, valid_y = model.part(data.valid)
+        vectors = _vectors(architecture, model.dtype)
         activation = kernels.ACTIVATION_CODES[str(architecture.get("activation", "sigmoid"))]
-        alpha = np.ones(len(names), state.dtype)
+        alpha = np.ones(len(names), model.dtype)
 
     def train_epoch() -> None:
-        kernels.train_epoch(
-            state.width,
-            rng.permutation(len(y)).astype(np.uint32),
-            training.batch_size or len(y),
-            index,
-            y,
-            state.tables,
-            state.sums,
-            state.ws,
-            state.wsums,
-            alpha,
-            state.codes,
-            vectors,
-            activation,
-            state.penalty,
-            state.shares,
-            state.l2,
-            state.step,
-            state.scratch,
-        )
+        order = rng.permutation(len(y)).astype(np.uint32)
+        kernels.train_epoch(model.state, order, training.batch_size or len(y), index, y, alpha, vectors, activation)
         meter.visit(len(y) * len(names))
 
     def validate() -> tuple[float, Callable[[], Model]]:
-        transformed = state.transformed(vectors, activation)
-        error = rmse(state.predict(transformed, alpha, valid_index), valid_y)
-        return error, lambda: FusedModel(transformed, state.ws.copy(), state.codes)
+        transformed = model.transformed(vectors, activation)
+        error = rmse(model.predict(transformed, alpha, valid_index), valid_y)
+        return error, lambda: FusedModel(transformed, model.state.ws.copy(), model.state.codes)
 
     return train_until_best(training, epochs, l2, meter, train_epoch, validate)
 
@@ -180,31 +163,11 @@ def warm_up(dim: int, precision: Literal["float32", "float64"]) -> None:
     data = SearchData(part, part, 0.0, 1.0, "")
     architecture = Architecture({"operation": "plus", "p": [1.0, 0.0, 1.0, 0.0], "q": [1.0, 0.0, 1.0, 0.0]})
     train_fused(architecture, data, training, dim=dim, l2=0.1, rng=np.random.default_rng(0), meter=NullMeter())
-    state = FusedTables(("plus",), data, training, dim, np.random.default_rng(0), 0.1)
-    (index, y), rows, ones = state.part(part), np.arange(4, dtype=np.uint32), np.ones(1, state.dtype)
-    vectors = _vectors(architecture, state.dtype)
-    kernels.train_batch(
-        state.width,
-        rows,
-        index,
-        y,
-        state.tables,
-        state.sums,
-        state.ws,
-        state.wsums,
-        ones,
-        state.codes,
-        vectors,
-        0,
-        state.penalty,
-        state.shares,
-        state.l2,
-        state.step,
-        state.scratch,
-    )
-    kernels.architecture_gradients(
-        state.width, rows, index, y, state.filled(), state.ws, ones, state.codes, vectors, 0, state.scratch
-    )
+    model = FusedTables(("plus",), data, training, dim, np.random.default_rng(0), 0.1)
+    (index, y), rows, ones = model.part(part), np.arange(4, dtype=np.uint32), np.ones(1, model.dtype)
+    vectors = _vectors(architecture, model.dtype)
+    kernels.train_batch(model.state, rows, index, y, ones, vectors, 0)
+    kernels.architecture_gradients(model.state, model.filled(), rows, index, y, ones, vectors, 0)
 
 
 def _vectors(architecture: Mapping[str, Any], dtype: type) -> tuple[Array, Array]:

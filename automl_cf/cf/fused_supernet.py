@@ -26,10 +26,10 @@ class FusedSupernet:
         self._rng = np.random.default_rng(seed)
         data = task.data
         check_networks(relaxation, data.train.order)
-        self._state = FusedTables(
+        self._model = FusedTables(
             relaxation.operations, data, task.training, task.dim, self._rng, task.training.search_l2
         )
-        self._parts = {"train": self._state.part(data.train), "valid": self._state.part(data.valid)}
+        self._parts = {"train": self._model.part(data.train), "valid": self._model.part(data.valid)}
         activation = str(relaxation.space.constants.get("activation", "sigmoid"))
         self._activation = kernels.ACTIVATION_CODES[activation]
 
@@ -44,47 +44,30 @@ class FusedSupernet:
         """Gradients on one batch at the discrete `alpha`; every operation is evaluated, for alpha's gradient."""
         with self.meter.timed("train"):
             index, y = self._parts[part]
-            state = self._state
             by_alpha, *by_network = kernels.architecture_gradients(
-                state.width,
+                self._model.state,
+                self._model.filled(),
                 rows.astype(np.uint32),
                 index,
                 y,
-                state.filled(),
-                state.ws,
                 self._cast(alpha),
-                state.codes,
                 self._networks(vectors),
                 self._activation,
-                state.scratch,
             )
-            self.meter.visit(len(rows) * len(state.codes))
+            self.meter.visit(len(rows) * len(alpha))
             named = dict(zip(MODE_VECTORS, by_network, strict=False))
             return ArchitectureGradients(by_alpha, {name: named[name] for name in vectors})
 
     def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Rows) -> None:
         """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
         with self.meter.timed("train"):
-            index, y = self._parts["train"]
-            state = self._state
             kernels.train_batch(
-                state.width,
+                self._model.state,
                 rows.astype(np.uint32),
-                index,
-                y,
-                state.tables,
-                state.sums,
-                state.ws,
-                state.wsums,
+                *self._parts["train"],
                 self._cast(alpha),
-                state.codes,
                 self._networks(vectors),
                 self._activation,
-                state.penalty,
-                state.shares,
-                state.l2,
-                state.step,
-                state.scratch,
             )
             self.meter.visit(len(rows) * int(np.count_nonzero(alpha)))
 
@@ -92,8 +75,8 @@ class FusedSupernet:
         """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
         with self.meter.timed("validate"):
             index, y = self._parts[part]
-            transformed = self._state.transformed(self._networks(vectors), self._activation)
-            return rmse(self._state.predict(transformed, self._cast(alpha), index), y)
+            transformed = self._model.transformed(self._networks(vectors), self._activation)
+            return rmse(self._model.predict(transformed, self._cast(alpha), index), y)
 
     def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, object]]:
         """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
@@ -106,7 +89,7 @@ class FusedSupernet:
         self._rng.bit_generator.state = rng_state
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[np.floating]]]:
-        state = self._state
+        state = self._model.state
         for i, array in enumerate([*state.tables, state.ws]):
             yield f"parameter{i}", array
         for i, array in enumerate([*state.sums, state.wsums]):
@@ -117,4 +100,4 @@ class FusedSupernet:
         return first, second
 
     def _cast(self, values: NDArray[np.floating]) -> Any:
-        return np.asarray(values, dtype=self._state.dtype)
+        return np.asarray(values, dtype=self._model.dtype)

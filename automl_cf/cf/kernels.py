@@ -9,7 +9,7 @@ counting from the end. The networks run over one long vector of all touched elem
 multiplications only, so that the compiler vectorises them.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -20,6 +20,36 @@ SIGMOID, TANH, RELU = range(3)
 ACTIVATION_CODES = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU}
 EXPECTED, TOUCHED, UNSQUARED = range(3)
 PENALTY_CODES = {"expected": EXPECTED, "touched": TOUCHED, "unsquared": UNSQUARED}
+
+
+class State(NamedTuple):
+    """A model or supernet as the kernels take it; pairs are (users, items).
+
+    `width`: see above; `tables` the embeddings, `ws` one predictor per row (as wide as concat's), `codes` their
+    operations; `sums` and `wsums` Adagrad's sums of squares, `step` its learning rate and epsilon; `shares`
+    N / n_row for the penalty. The rest is scratch memory, by row, by rating of a batch, or by touched element.
+    """
+
+    width: Any
+    tables: Any
+    sums: Any
+    ws: Any
+    wsums: Any
+    codes: Any
+    step: Any
+    penalty: Any
+    shares: Any
+    l2: Any
+    transformed: Any
+    slopes: Any
+    grads: Any
+    counts: Any
+    touched: Any
+    error: Any
+    upstream: Any
+    gw: Any
+    flat: Any
+
 
 _compiled = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
 
@@ -215,204 +245,111 @@ def _adagrad(value: Any, total: Any, gradient: Any, step: Any) -> Any:
 
 
 @_compiled
-def train_batch(
-    width: Any,
-    rows: Any,
-    index: Any,
-    y: Any,
-    tables: Any,
-    sums: Any,
-    ws: Any,
-    wsums: Any,
-    alpha: Any,
-    codes: Any,
-    vectors: Any,
-    activation: int,
-    penalty: int,
-    shares: Any,
-    l2: Any,
-    step: Any,
-    scratch: Any,
-) -> None:
-    """One Adagrad step on a batch's objective. Pairs (index, tables, ...) are (users, items)."""
-    transformed, slopes, grads, counts, touched, error, upstream, gw, flat = scratch
-    n = len(rows)
-    size = y.dtype.type(n)
+def _prepare(s: State, tables: Any, rows: Any, index: Any, y: Any, vectors: Any, activation: int) -> Any:
+    """Find the rows that a batch touches, transform them, clear their gradients; returns their numbers."""
     sizes = np.empty(2, np.int64)
     for mode in range(2):
-        sizes[mode] = _touch(rows, index[mode], counts[mode], touched[mode])
-        seen = touched[mode][: sizes[mode]]
-        transform(seen, tables[mode], vectors[mode], activation, transformed[mode], slopes[mode], flat)
+        sizes[mode] = _touch(rows, index[mode], s.counts[mode], s.touched[mode])
+        seen = s.touched[mode][: sizes[mode]]
+        transform(seen, tables[mode], vectors[mode], activation, s.transformed[mode], s.slopes[mode], s.flat)
         for t in range(len(seen)):
-            for i in range(len(width)):
-                grads[mode][seen[t], i] = 0
-    for b in range(n):
-        error[b] = -y[rows[b]]
-    for m in range(len(codes)):
+            for i in range(len(s.width)):
+                s.grads[mode][seen[t], i] = 0
+    for b in range(len(rows)):
+        s.error[b] = -y[rows[b]]
+    return sizes
+
+
+@_compiled
+def _propagate(s: State, m: int, weight: Any, rows: Any, index: Any, size: Any) -> None:
+    """Backward through operation m, from the residuals in s.error to s.grads and s.gw."""
+    for b in range(len(rows)):
+        s.upstream[b] = weight * (s.error[b] + s.error[b]) / size
+    s.gw[:] = 0
+    left, right = s.transformed
+    gl, gr = s.grads
+    _backward(s.width, s.codes[m], s.ws[m], left, right, rows, index[0], index[1], s.upstream, gl, gr, s.gw)
+
+
+@_compiled
+def _update_rows(s: State, mode: int, n: int, size: Any) -> None:
+    """Adagrad on the touched rows of one mode: the loss through the network's slope, plus the penalty."""
+    table, total, count, slopes, grads = s.tables[mode], s.sums[mode], s.counts[mode], s.slopes[mode], s.grads[mode]
+    touched, shares = s.touched[mode], s.shares[mode]
+    spread = size * 0
+    if s.penalty == UNSQUARED and s.l2 > 0:
+        for t in range(n):
+            r = touched[t]
+            for i in range(len(s.width)):
+                spread += count[r] * table[r, i] * table[r, i]
+        spread = np.sqrt(spread)
+    for t in range(n):
+        r = touched[t]
+        shrink = s.l2
+        if s.penalty == EXPECTED:
+            shrink = s.l2 * count[r] * shares[r] / size
+        elif s.penalty == UNSQUARED and s.l2 > 0:
+            shrink = s.l2 * count[r] / spread
+        for i in range(len(s.width)):
+            gradient = grads[r, i] * slopes[r, i] + shrink * table[r, i]
+            total[r, i], table[r, i] = _adagrad(table[r, i], total[r, i], gradient, s.step)
+        count[r] = 0
+
+
+@_compiled
+def train_batch(s: State, rows: Any, index: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> None:
+    """One Adagrad step on a batch's objective; `alpha` weighs the operations, zero leaves one out."""
+    size = y.dtype.type(len(rows))
+    sizes = _prepare(s, s.tables, rows, index, y, vectors, activation)
+    left, right = s.transformed
+    for m in range(len(s.codes)):
         if alpha[m] != 0:
-            add_scores(
-                width,
-                codes[m],
-                ws[m],
-                alpha[m],
-                transformed[0],
-                transformed[1],
-                rows,
-                index[0],
-                index[1],
-                error,
-            )
-    for m in range(len(codes)):
+            add_scores(s.width, s.codes[m], s.ws[m], alpha[m], left, right, rows, index[0], index[1], s.error)
+    for m in range(len(s.codes)):
         if alpha[m] != 0:
-            for b in range(n):
-                upstream[b] = alpha[m] * (error[b] + error[b]) / size
-            gw[:] = 0
-            _backward(
-                width,
-                codes[m],
-                ws[m],
-                transformed[0],
-                transformed[1],
-                rows,
-                index[0],
-                index[1],
-                upstream,
-                grads[0],
-                grads[1],
-                gw,
-            )
-            norm = gw[0] * 0
-            for i in range(ws.shape[1]):
-                wsums[m, i], ws[m, i] = _adagrad(ws[m, i], wsums[m, i], gw[i], step)
-                norm += ws[m, i] * ws[m, i]
+            _propagate(s, m, alpha[m], rows, index, size)
+            norm = size * 0
+            for i in range(s.ws.shape[1]):
+                s.wsums[m, i], s.ws[m, i] = _adagrad(s.ws[m, i], s.wsums[m, i], s.gw[i], s.step)
+                norm += s.ws[m, i] * s.ws[m, i]
             if norm > 1:
-                ws[m] /= np.sqrt(norm)
+                s.ws[m] /= np.sqrt(norm)
     for mode in range(2):
-        table, total = tables[mode], sums[mode]
-        dim = len(width)
-        spread = y.dtype.type(0)
-        if penalty == UNSQUARED and l2 > 0:
-            for t in range(sizes[mode]):
-                r = touched[mode][t]
-                for i in range(dim):
-                    spread += counts[mode][r] * table[r, i] * table[r, i]
-            spread = np.sqrt(spread)
-        for t in range(sizes[mode]):
-            r = touched[mode][t]
-            shrink = l2
-            if penalty == EXPECTED:
-                shrink = l2 * y.dtype.type(counts[mode][r]) * shares[mode][r] / size
-            elif penalty == UNSQUARED and l2 > 0:
-                shrink = l2 * y.dtype.type(counts[mode][r]) / spread
-            for i in range(dim):
-                g = grads[mode][r, i] * slopes[mode][r, i] + shrink * table[r, i]
-                total[r, i], table[r, i] = _adagrad(table[r, i], total[r, i], g, step)
-            counts[mode][r] = 0
+        _update_rows(s, mode, sizes[mode], size)
 
 
 @_compiled
 def train_epoch(
-    width: Any,
-    order: Any,
-    batch: int,
-    index: Any,
-    y: Any,
-    tables: Any,
-    sums: Any,
-    ws: Any,
-    wsums: Any,
-    alpha: Any,
-    codes: Any,
-    vectors: Any,
-    activation: int,
-    penalty: int,
-    shares: Any,
-    l2: Any,
-    step: Any,
-    scratch: Any,
+    s: State, order: Any, batch: int, index: Any, y: Any, alpha: Any, vectors: Any, activation: int
 ) -> None:
     """One pass over the training part in the given order."""
     for start in range(0, len(order), batch):
-        train_batch(
-            width,
-            order[start : start + batch],
-            index,
-            y,
-            tables,
-            sums,
-            ws,
-            wsums,
-            alpha,
-            codes,
-            vectors,
-            activation,
-            penalty,
-            shares,
-            l2,
-            step,
-            scratch,
-        )
+        train_batch(s, order[start : start + batch], index, y, alpha, vectors, activation)
 
 
 @_compiled
 def architecture_gradients(
-    width: Any,
-    rows: Any,
-    index: Any,
-    y: Any,
-    tables: Any,
-    ws: Any,
-    alpha: Any,
-    codes: Any,
-    vectors: Any,
-    activation: int,
-    scratch: Any,
+    s: State, tables: Any, rows: Any, index: Any, y: Any, alpha: Any, vectors: Any, activation: int
 ) -> Any:
-    """Gradients of a batch's mean squared error: with respect to alpha, and to each network's weights."""
-    transformed, slopes, grads, counts, touched, error, upstream, gw, flat = scratch
-    n = len(rows)
-    size = y.dtype.type(n)
-    sizes = np.empty(2, np.int64)
-    for mode in range(2):
-        sizes[mode] = _touch(rows, index[mode], counts[mode], touched[mode])
-        seen = touched[mode][: sizes[mode]]
-        transform(seen, tables[mode], vectors[mode], activation, transformed[mode], slopes[mode], flat)
-        for t in range(len(seen)):
-            for i in range(len(width)):
-                grads[mode][seen[t], i] = 0
-    scores = np.zeros((len(codes), n), y.dtype)
-    for b in range(n):
-        error[b] = -y[rows[b]]
-    one = y.dtype.type(1)
-    for m in range(len(codes)):
-        add_scores(width, codes[m], ws[m], one, transformed[0], transformed[1], rows, index[0], index[1], scores[m])
+    """Gradients of a batch's mean squared error at `tables`: by alpha, and by each network's weights."""
+    size = y.dtype.type(len(rows))
+    sizes = _prepare(s, tables, rows, index, y, vectors, activation)
+    left, right = s.transformed
+    scores = np.zeros((len(s.codes), len(rows)), y.dtype)
+    for m in range(len(s.codes)):
+        add_scores(s.width, s.codes[m], s.ws[m], size / size, left, right, rows, index[0], index[1], scores[m])
         if alpha[m] != 0:
-            for b in range(n):
-                error[b] += alpha[m] * scores[m, b]
-    by_alpha = np.zeros(len(codes), np.float64)
-    for m in range(len(codes)):
-        for b in range(n):
-            by_alpha[m] += scores[m, b] * (error[b] + error[b]) / size
+            for b in range(len(rows)):
+                s.error[b] += alpha[m] * scores[m, b]
+    by_alpha = np.zeros(len(s.codes))
+    for m in range(len(s.codes)):
+        for b in range(len(rows)):
+            by_alpha[m] += scores[m, b] * (s.error[b] + s.error[b]) / size
         if alpha[m] != 0:
-            for b in range(n):
-                upstream[b] = alpha[m] * (error[b] + error[b]) / size
-            _backward(
-                width,
-                codes[m],
-                ws[m],
-                transformed[0],
-                transformed[1],
-                rows,
-                index[0],
-                index[1],
-                upstream,
-                grads[0],
-                grads[1],
-                gw,
-            )
+            _propagate(s, m, alpha[m], rows, index, size)
     for mode in range(2):
         for t in range(sizes[mode]):
-            counts[mode][touched[mode][t]] = 0
-    by_left = _network_gradient(touched[0][: sizes[0]], tables[0], vectors[0], activation, grads[0], flat)
-    by_right = _network_gradient(touched[1][: sizes[1]], tables[1], vectors[1], activation, grads[1], flat)
+            s.counts[mode][s.touched[mode][t]] = 0
+    by_left = _network_gradient(s.touched[0][: sizes[0]], tables[0], vectors[0], activation, s.grads[0], s.flat)
+    by_right = _network_gradient(s.touched[1][: sizes[1]], tables[1], vectors[1], activation, s.grads[1], s.flat)
     return by_alpha, by_left, by_right

@@ -142,6 +142,8 @@ def compare(
             gpus_per_worker=gpus_per_worker,
         )
         from automl_cf.cli import running
+
+        running.load()
         from automl_cf.suite.study import make_study
 
         running.run(make_study(values, comparing.SOURCE), out)
@@ -160,6 +162,7 @@ def run(
     from automl_cf.cli import running
     from automl_cf.cli.studies import find_study
 
+    running.load()
     running.run(find_study(study), out)
 
 

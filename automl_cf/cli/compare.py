@@ -52,10 +52,10 @@ def compare_study_values(
 ) -> dict[str, Any]:
     """The study that the options describe, for `make_study`.
 
-    Texts are what stands on the command line: `dim`, `seeds` and each of `searchers` may be comma lists (a
-    single number N as `seeds` means 1 to N); each of `data_options` is key=value. Without any budget it is
-    `SECONDS` of search a cell; with GPUs the engine is the one that can use them. Raises InputError, naming the option, for texts that cannot be read; whether
-    the values make sense is for `make_study` to say.
+    Texts are what stands on the command line: `dim`, `seeds` and each of `searchers` may be comma lists (a single
+    number N as `seeds` means 1 to N); each of `data_options` is key=value. Without any budget it is `SECONDS` of search
+    a cell; with GPUs the engine is the one that can use them. Raises InputError, naming the option, for texts that
+    cannot be read; whether the values make sense is for `make_study` to say.
     """
     label = Path(dataset).stem  # what a file is called in tables and in cells' names; of a name it is the name
     budget = {"trials": trials, "seconds": time_budget, "visits": visits}

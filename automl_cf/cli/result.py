@@ -1,6 +1,6 @@
 """The result of a run on the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,9 @@ _GAP = 2
 _PROBLEMS = 10  # listed here; the summary lists all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Column:
-    """A column of text; where the terminal is narrow, those of the lowest priority are left out first."""
+    """A column of text; where the terminal is narrow, those of high priority get the room."""
 
     title: str
     values: list[str]
@@ -70,15 +70,20 @@ def _columns(rows: "pd.DataFrame") -> Iterator[_Column]:
     yield _Column("Found", [row["found"] or "-" for row in records], 3)
 
 
-def _table(columns: Iterator[_Column], width: int) -> Table:
-    kept = list(columns)
-    while len(kept) > 1 and sum(column.width + _GAP for column in kept) - _GAP > width:
-        kept.remove(min(kept, key=lambda column: column.priority))
+def _table(columns: Iterable[_Column], width: int) -> Table:
+    every = list(columns)
+    kept: set[_Column] = set()
+    room = width + _GAP
+    for column in sorted(every, key=lambda column: -column.priority):
+        if column.width + _GAP <= room or not kept:
+            kept.add(column)
+            room -= column.width + _GAP
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in kept:
+    shown = [column for column in every if column in kept]
+    for column in shown:
         left = column.title in ("Searcher", "Found")
         table.add_column(column.title, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
-    for values in zip(*(column.values for column in kept), strict=True):
+    for values in zip(*(column.values for column in shown), strict=True):
         table.add_row(*map(Text, values))
     return table
 

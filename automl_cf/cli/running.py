@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from automl_cf.suite.study import Study
 
 
+def load() -> None:
+    """Import what takes seconds, and show that something happens."""
+    with Console(stderr=True).status("Loading"):
+        import_module("automl_cf.api")
+
+
 def run(study: "Study", out: Path | None) -> None:
     """Run a study, by default into results/NAME-DATE-TIME, and print its result."""
     from automl_cf import api
@@ -31,6 +38,7 @@ def run(study: "Study", out: Path | None) -> None:
 
 def resume(folder: Path) -> None:
     """Go on with an interrupted run, and print its result."""
+    load()
     from automl_cf import api
     from automl_cf.suite.run import stored_study
 
@@ -42,6 +50,7 @@ def resume(folder: Path) -> None:
 
 def report(folder: Path) -> None:
     """Redraw a stored run, and print its result."""
+    load()
     from automl_cf import api
 
     show_result(api.report(folder), output())
