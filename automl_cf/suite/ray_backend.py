@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Tune's own loggers and its change of folder cost half of the time to the first report, and nobody reads them.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+# Ctrl-C is ours: Tune would end its own run quietly and let us go on with the next.
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 

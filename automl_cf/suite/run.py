@@ -195,8 +195,15 @@ class _Run:
             return Inline()
         from automl_cf.suite.ray_backend import RayBackend  # heavy: only where it is used
 
-        workers = resources.workers or max(1, len(os.sched_getaffinity(0)) // resources.cpus_per_cell)
+        workers = resources.workers or max(1, _cores() // resources.cpus_per_cell)
         return RayBackend(resources, workers)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # not every system can tell
 
 
 def _check_local_gpus(wanted: float) -> None:
