@@ -3,12 +3,12 @@
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from small_runs import counted_events, small_study, trajectory
 
+from automl_cf.errors import InputError
 from automl_cf.events import Event, read_events
 from automl_cf.suite import run
 
@@ -48,6 +48,27 @@ def test_a_killed_worker_costs_nothing_that_was_durable(tmp_path: Path) -> None:
     assert len(attempts) == 2
 
 
+@pytest.mark.slow
+def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    room = [5]
+
+    def full(descriptor: int, line: bytes) -> int:
+        room[0] -= line.startswith(b'{"schema"')
+        if room[0] < 0 and line.startswith(b'{"schema"'):
+            raise OSError(28, "No space left on device")
+        return real(descriptor, line)
+
+    study = small_study(searchers=["random"], resources=RESOURCES)
+    with monkeypatch.context() as patch:
+        patch.setattr("automl_cf.suite.store.os.write", full)
+        with pytest.raises(InputError, match="No space left"):
+            run.start(study, tmp_path / "full")
+    run.resume(tmp_path / "full")
+    run.start(small_study(searchers=["random"]), tmp_path / "roomy")
+    assert trajectory(tmp_path / "full") == trajectory(tmp_path / "roomy")
+
+
 def _workers() -> list[int]:
     """Ray's worker processes that run our trials."""
     found = []
@@ -59,5 +80,4 @@ def _workers() -> list[int]:
                 continue
             if b"ray::" in name and b"ImplicitFunc" in name:
                 found.append(int(entry.name))
-    time.sleep(0)
     return found

@@ -51,7 +51,8 @@ class State(NamedTuple):
     flat: Any
 
 
-_compiled = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
+# No fastmath: strict IEEE arithmetic gives the same bits however a kernel is compiled, inlined or loaded from the cache.
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_compiled

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from automl_cf.errors import AutomlCfError, InputError
 
 if TYPE_CHECKING:
+    from automl_cf.events import Event
     from automl_cf.suite.inline import Job
     from automl_cf.suite.store import Emit
     from automl_cf.suite.study import Resources
@@ -91,8 +92,17 @@ class RayBackend:
 
     def run(self, jobs: "Sequence[Job]", emit: "Emit") -> None:
         """Run all jobs, as many at once as the resources allow. Errors are left in the missing events."""
-        sink = id(emit)
-        _SINKS[sink] = emit
+        failures: list[AutomlCfError] = []
+
+        def write(event: "Event", files: dict[str, bytes] | None = None) -> None:
+            try:
+                emit(event, files)
+            except AutomlCfError as error:  # Tune would bury it in one of its own
+                failures.append(error)
+                raise
+
+        sink = id(write)
+        _SINKS[sink] = write
         request = {"cpu": self.resources.cpus_per_cell, "gpu": self.resources.gpus_per_cell}
         worker = tune.with_resources(tune.with_parameters(_worker, jobs=list(jobs)), request)
         try:
@@ -110,7 +120,7 @@ class RayBackend:
                     ),
                 ).fit()
         except tune.TuneError as error:
-            raise AutomlCfError(f"Ray Tune stopped: {error}") from error
+            raise failures[0] if failures else AutomlCfError(f"Ray Tune stopped: {error}") from error
         finally:
             del _SINKS[sink]
 

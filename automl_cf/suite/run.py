@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from automl_cf.cf.data import Dataset, load
-from automl_cf.cf.splits import Split, random_split
+from automl_cf.cf.splits import SearchData, Split, random_split
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import LOG_NAME, Event, effective
 from automl_cf.suite.cell import CHECKPOINTS, CellJob
@@ -41,6 +41,7 @@ class _Data:
         self.study = study
         self.datasets: dict[str, Dataset] = {entry.title: load(entry.name, **entry.options) for entry in study.datasets}
         self._splits: dict[tuple[str, int], Split] = {}
+        self._search_data: dict[tuple[str, int], SearchData] = {}
         for dataset in self.datasets.values():
             study.check(dataset.ratings.order)
 
@@ -52,6 +53,13 @@ class _Data:
             vary = "split" in self.study.vary
             self._splits[key] = random_split(ratings, cell.seed, self.study.fractions, vary)
         return self._splits[key]
+
+    def search_data(self, cell: Cell) -> SearchData:
+        """What a cell's search may see; one object a split, so that jobs are shipped with one copy of it."""
+        key = (cell.dataset, cell.seed)
+        if key not in self._search_data:
+            self._search_data[key] = self.split(cell).for_search()
+        return self._search_data[key]
 
     def truth(self, cell: Cell) -> np.ndarray | None:
         """Noise-free values of a cell's test part, where the data are planted."""
@@ -163,7 +171,7 @@ class _Run:
                 continue
             checkpoints = [event["file"] for event in past if event["kind"] == "checkpoint"]
             saved = (self.store.folder / checkpoints[-1]).read_bytes() if checkpoints else None
-            data = self.data.split(cell).for_search()
+            data = self.data.search_data(cell)
             jobs.append(CellJob(self.study, cell, data, past, saved, _next_attempt(self.events, cell)))
         return jobs
 
