@@ -15,7 +15,7 @@ from automl_cf.cf.splits import Split
 from automl_cf.suite.store import STUDY_NAME
 from automl_cf.suite.study import Study
 
-_PACKAGES = ("automl-cf", "torch", "ray", "hyperopt", "optuna", "numpy", "scipy", "pandas")
+_PACKAGES = ("automl-cf", "torch", "numba", "ray", "hyperopt", "optuna", "numpy", "scipy", "pandas")
 
 
 def make_manifest(
