@@ -240,3 +240,12 @@ def test_a_longer_file_has_the_counts_that_pandas_finds(write):
     frame = pd.DataFrame({"user": np.arange(n), "item": rng.integers(0, 99, n), "rating": rng.integers(1, 6, n)})
     path = write(frame.to_csv(index=False))
     assert read_ratings(path).counts(1).tolist() == frame.groupby("item").size().tolist()
+
+
+def test_a_long_row_far_down_is_refused(tmp_path):
+    """Beyond the lines that are looked at to find out the form."""
+    rows = [f"u{i},i{i % 7},{i % 5}" for i in range(100)] + ["u9,i9,3,4,5"]
+    path = tmp_path / "ragged.csv"
+    path.write_text("user,item,rating\n" + "\n".join(rows))
+    with pytest.raises(InputError, match="Expected 3 fields in line 102, saw 5"):
+        read_ratings(path)

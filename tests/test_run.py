@@ -192,6 +192,12 @@ def test_two_runs_on_one_folder(finished: Path, tmp_path: Path) -> None:
     first.wait()
 
 
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"not empty, 'thesis.tex'"):
+        run.start(small_study(), tmp_path)
+
+
 def test_resume_refuses_changed_data(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "changed"
     folder.mkdir()

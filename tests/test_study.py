@@ -23,6 +23,8 @@ MINIMAL = {"datasets": ["ml-100k"], "searchers": ["random"], "budget": {"trials"
         ({"seeds": []}, "seeds.*at least 1"),
         ({"seeds": [1, 1]}, "seeds.*differ"),
         ({"seeds": [-1]}, "seeds.*negative"),
+        ({"seeds": [2**40]}, r"seeds.*below 2\*\*31"),
+        ({"budget": {"seconds": float("inf")}}, "budget.seconds.*finite"),
         ({"dims": [0]}, "dims.*at least 1"),
         ({"searchers": ["random", "random"]}, "'random' is there twice"),
         ({"training": {"l2_grid": [-1.0]}}, "l2"),

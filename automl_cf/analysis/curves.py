@@ -29,8 +29,8 @@ class Clock:
 CLOCKS = {
     "deliverable": Clock(
         label="time to deliverable (s)",
-        includes="search (thinking, training and validation) plus retraining what it found over the lambda "
-        "grid; not set-up, storing and queueing",
+        includes="search (thinking, training and validation) until the incumbent was found, plus retraining it over "
+        "the lambda grid; not set-up, storing and queueing",
         search="search_seconds",
         retrain="retrain_seconds",
     ),

@@ -51,7 +51,7 @@ class State(NamedTuple):
     flat: Any
 
 
-# No fastmath: strict IEEE arithmetic gives the same bits however a kernel is compiled, inlined or loaded from the cache.
+# No fastmath: strict IEEE arithmetic gives the same bits however a kernel is compiled, inlined or cached.
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 

@@ -83,6 +83,11 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
                 f"'{folder}' holds a run already; go on with it by 'automl-cf resume {folder}', "
                 "or choose another --out."
             )
+        strangers = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        if strangers:
+            raise InputError(
+                f"'{folder}' is not empty, '{strangers[0]}' is in it; choose a new or an empty folder as --out."
+            )
         data = _Data(study)
         store.write_json(STUDY_NAME, study.model_dump(mode="json"))
         store.write_json(MANIFEST_NAME, data.manifest(folder))

@@ -83,7 +83,7 @@ class Budget(_Part):
     """What ends a cell's search, whichever comes first. `seconds` counts think + train + validate."""
 
     trials: int | None = Field(default=None, gt=0)
-    seconds: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     visits: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
@@ -142,6 +142,8 @@ class Study(_Part):
             raise ValueError("values must differ")
         if min(values) < 0:
             raise ValueError("values must not be negative")
+        if max(values) >= 2**31:
+            raise ValueError("values must be below 2**31")
         return values
 
     @field_validator("dims")

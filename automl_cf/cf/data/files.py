@@ -102,19 +102,19 @@ class _Table:
                 return columns.set_axis(positions, axis=1)
             # Only the second colon of "::" is left to skip: pandas is fast with one character only.
             step = len(self.separator)
+            # All columns, though few are wanted: then pandas refuses a row with more fields than the first.
             frame = pd.read_csv(
                 self.path,
                 sep=r"\s+" if self.separator == " " else self.separator[0],
                 header=0 if self.has_header else None,
                 names=range(step * (len(self.names) - 1) + 1),
-                usecols=[step * position for position in positions],
                 index_col=False,
                 keep_default_na=False,  # somebody may be called "NA"
                 na_values=[""],
                 low_memory=False,
                 encoding="utf-8-sig",
             )
-            return frame.rename(columns=lambda name: name // step)
+            return frame[[step * p for p in positions]].rename(columns=lambda name: name // step)
         except (pd.errors.ParserError, UnicodeDecodeError, pyarrow.ArrowException) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{self.path}: cannot be read as a table of ratings: {reason}.") from error
