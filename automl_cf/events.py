@@ -12,8 +12,15 @@ from automl_cf.errors import InputError
 
 SCHEMA = 1
 LOG_NAME = "events.jsonl"
+CLOCK_KINDS = ("setup", "think", "train", "validate", "retrain", "store", "queue")  # the seconds in an event's clock
+SEARCH_KINDS = ("think", "train", "validate")  # those that a seconds budget counts
 
 Event = dict[str, Any]
+
+
+def search_seconds(event: Event) -> float:
+    """Seconds of search up to an event."""
+    return sum(float(event["clock"][kind]) for kind in SEARCH_KINDS)
 
 
 def encode(event: Event) -> bytes:

@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_cf.errors import InputError
-from automl_cf.events import Event, effective, read_events
-
-LEDGER = ("setup", "think", "train", "validate", "retrain", "store", "queue")
-"""The kinds of seconds that a cell's clock holds."""
-SEARCH = ("think", "train", "validate")
-"""The kinds of seconds that count as search."""
+from automl_cf.events import CLOCK_KINDS, Event, effective, read_events
 
 Types = frozenset[type]
 
@@ -24,7 +19,7 @@ _OBJECT: Types = frozenset({dict})
 _LIST: Types = frozenset({list})
 
 _COMMON = {"attempt": _COUNT, "n": _COUNT, "time": _NUMBER, "clock": _OBJECT, "visits": _COUNT}
-_CLOCK = dict.fromkeys(LEDGER, _NUMBER)
+_CLOCK = dict.fromkeys(CLOCK_KINDS, _NUMBER)
 _ARCHITECTURE = {"architecture": _OBJECT, "id": _TEXT}
 
 FIELDS: dict[str, dict[str, Types]] = {

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pandas as pd
 
-from automl_cf.analysis.events import LEDGER, SEARCH, read_cell_events
+from automl_cf.analysis.events import read_cell_events
 from automl_cf.errors import InputError
-from automl_cf.events import LOG_NAME, Event
+from automl_cf.events import CLOCK_KINDS, LOG_NAME, Event, search_seconds
 
 CELL = {"cell": "str", "dataset": "str", "dim": "int64", "searcher": "str", "seed": "int64"}
 """The columns that every frame of a run begins with: the cell's name and what the cell is."""
@@ -30,7 +30,7 @@ _CELLS = {
     "trials": "int64",
     "visits": "int64",
     "search_seconds": "float64",
-    **dict.fromkeys(LEDGER, "float64"),
+    **dict.fromkeys(CLOCK_KINDS, "float64"),
     "final_id": "str",
     "final_seconds": "float64",
 }
@@ -82,7 +82,7 @@ class Run:
 
     - ``cells``: one row per cell of the study. ``state`` is finished, failed, interrupted or not started;
       ``reason`` says why it finished or failed. ``search_seconds`` = think + train + validate; ``visits`` are
-      those of the search; the columns of `events.LEDGER` are seconds by kind, scoring included. ``final_id``
+      those of the search; the columns of `events.CLOCK_KINDS` are seconds by kind, scoring included. ``final_id``
       and ``final_seconds`` are the last incumbent and the search seconds at which it was found, if any was.
     - ``trials``: one row per finished evaluation, ``rmse`` in units of the training part's std.
     - ``incumbents``: one row per change of the incumbent; ``order`` counts them within the cell.
@@ -108,7 +108,7 @@ class Run:
         study, manifest = _read_object(folder / "study.json"), _read_object(folder / "manifest.json")
         by_cell: dict[str, list[Event]] = {}
         for event in read_cell_events(log):
-            event["search_seconds"] = sum(event["clock"][kind] for kind in SEARCH)
+            event["search_seconds"] = search_seconds(event)
             by_cell.setdefault(event["cell"], []).append(event)
 
         cells, trials, incumbents, scores = [], [], [], []
@@ -162,7 +162,7 @@ def _cell(events: list[Event]) -> dict[str, Any]:
         "trials": len(_of_kind(search, "trial")),
         "visits": last["visits"],
         "search_seconds": last["search_seconds"],
-        **{kind: max(event["clock"][kind] for event in events) for kind in LEDGER},
+        **{kind: max(event["clock"][kind] for event in events) for kind in CLOCK_KINDS},
         "final_id": found[-1]["id"] if found else None,
         "final_seconds": found[-1]["search_seconds"] if found else None,
     }
@@ -185,7 +185,7 @@ def _planned(study: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
             "searcher": searcher,
             "seed": seed,
             "state": "not started",
-            **dict.fromkeys(["attempts", "trials", "visits", "search_seconds", *LEDGER], 0),
+            **dict.fromkeys(["attempts", "trials", "visits", "search_seconds", *CLOCK_KINDS], 0),
         }
         for dataset, dim, searcher, seed in cells
     ]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from automl_cf.analysis.curves import CLOCKS
-from automl_cf.analysis.events import LEDGER
 from automl_cf.analysis.output import whole_file
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.tables import (
@@ -17,6 +16,7 @@ from automl_cf.analysis.tables import (
     score_columns,
     search_columns,
 )
+from automl_cf.events import CLOCK_KINDS
 
 _READING = """\
 Means are over seeds (splits and initialisations) of this data set, with Student's 95% interval. A difference
@@ -112,7 +112,7 @@ def _warnings(cells: pd.DataFrame) -> list[str]:
 
 def _times(run: Run) -> list[str]:
     started = run.cells[run.cells["attempts"] > 0]
-    means = started.groupby(["dataset", "dim", "searcher"], sort=True)[list(LEDGER)].mean().map(number)
+    means = started.groupby(["dataset", "dim", "searcher"], sort=True)[list(CLOCK_KINDS)].mean().map(number)
     shown = means.reset_index().rename(columns={"dataset": "Data set", "dim": "Dim", "searcher": "Searcher"})
     return [
         "## Where the time went",

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from automl_cf.cf.meter import BudgetExhausted
+from automl_cf.events import CLOCK_KINDS, SEARCH_KINDS
 from automl_cf.suite.study import Budget
-
-KINDS = ("setup", "think", "train", "validate", "retrain", "store", "queue")
-SEARCH_KINDS = ("think", "train", "validate")  # what a seconds budget counts
 
 
 class Ledger:
@@ -21,7 +19,7 @@ class Ledger:
         self.budget = budget
         self.visits = 0
         self._synchronize = synchronize
-        self._booked = dict.fromkeys(KINDS, 0.0)
+        self._booked = dict.fromkeys(CLOCK_KINDS, 0.0)
         self._open: list[str] = []
         self._since = time.perf_counter()
 

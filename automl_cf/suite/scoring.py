@@ -16,7 +16,7 @@ from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.metrics import rmse, scores
 from automl_cf.cf.models import TrainingTask, prepare, train_over_grid
 from automl_cf.cf.splits import Split
-from automl_cf.events import Event
+from automl_cf.events import Event, search_seconds
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.cell import Recorder, synchronize, training_task
 from automl_cf.suite.ledger import Ledger
@@ -102,8 +102,7 @@ def _at_log_spaced_times(incumbents: list[Event], points: int) -> list[Event]:
     """The incumbents standing at `points` log-spaced search times, from the first to the last one."""
     if not incumbents:
         return []
-    clocks = [event["clock"] for event in incumbents]
-    times = np.array([clock["think"] + clock["train"] + clock["validate"] for clock in clocks])
+    times = np.array([search_seconds(event) for event in incumbents])
     wanted = np.geomspace(max(times[0], 1e-3), max(times[-1], 1e-3), points)[:-1]
     standing = np.searchsorted(times, wanted * (1 + 1e-9), side="right") - 1
     return [incumbents[i] for i in sorted({*np.maximum(standing, 0).tolist(), len(incumbents) - 1})]
