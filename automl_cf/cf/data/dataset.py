@@ -1,7 +1,7 @@
 """What a data set is, and how one gets its name."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
@@ -49,15 +49,19 @@ class Fetched:
         update_wrapper(self, read)  # for the registry it is the same after a reload, and documented by ``read``
 
     def __call__(self) -> Dataset:
-        """Return the data set; only if its files are not in the cache are they fetched."""
-        files = obtain(self.name, self.sources)
-        return Dataset(self.name, self.read(files), self._sha256(files), self.sources[0].address)
+        """Return the data set; only if its files are not in the cache are they fetched.
 
-    def _sha256(self, names: Iterable[str]) -> str:
-        """Return the SHA-256 of the one file, or of several ones' SHA-256 in the order of their names."""
-        known = {member.file.name: member.file.sha256 for source in self.sources for member in source.members}
-        digests = [known[name] for name in sorted(names)]
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        It names the source whose files were read: of several with the same files the first.
+        """
+        files = obtain(self.name, self.sources)
+        source = next(source for source in self.sources if {m.file.name for m in source.members} == files.keys())
+        return Dataset(self.name, self.read(files), _sha256(source), source.address)
+
+
+def _sha256(source: Source) -> str:
+    """Return the SHA-256 of the one file, or of several ones' SHA-256 in the order of their names."""
+    digests = [file.sha256 for file in sorted((m.file for m in source.members), key=lambda file: file.name)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def fetched(name: str, *sources: Source) -> Callable[[Reader], Fetched]:
