@@ -26,6 +26,7 @@ from automl_cf.cf.meter import BudgetExhausted, NullMeter
 from automl_cf.cf.models import l2_grid, train, train_over_grid
 from automl_cf.cf.operations import Operation, operations
 from automl_cf.cf.problem import Evaluation, Problem
+from automl_cf.cf.shuffle import shuffled
 from automl_cf.cf.training import Fit, Training
 from automl_cf.errors import InputError
 from automl_cf.spaces import Architecture, interaction_space
@@ -118,7 +119,7 @@ def test_an_epoch_is_adagrad_on_the_formula(shape, selected, activation, kind):
     predictors = {name: w / np.linalg.norm(w) for name, w in directions.items()}
     parameters = [*tables, *predictors.values()]
     sums = [np.zeros_like(parameter) for parameter in parameters]
-    for rows in np.split(rng.permutation(len(data.train)), [size, 2 * size]):
+    for rows in np.split(shuffled(len(data.train), rng), [size, 2 * size]):
         indices, values = data.train.indices[rows], data.train.values[rows].astype(np.float64)
 
         def objective(indices=indices, values=values):
@@ -158,7 +159,7 @@ def test_the_expected_penalty_is_the_full_one_on_average(batch_size, seed):
     expected = Penalty(part, data.train.shape, "expected")
     mean = sum(
         len(rows) / len(part) * expected([leaf(t) for t in tables], part.take(rows), L2).item()
-        for rows in torch.split(torch.tensor(rng.permutation(len(part))), batch_size)
+        for rows in torch.split(torch.tensor(shuffled(len(part), rng).astype(np.int64)), batch_size)
     )
     touched = sum(np.sum(t[data.train.counts(mode) > 0] ** 2) for mode, t in enumerate(tables))
     assert mean == pytest.approx(L2 / 2 * touched)

@@ -9,7 +9,6 @@ from automl_cf.cf.data.planted import plant
 from automl_cf.cf.fused import train_fused
 from automl_cf.cf.fused_supernet import FusedSupernet
 from automl_cf.cf.interaction import train_interaction
-from automl_cf.cf.kernels import _exp
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.models import TrainingTask
 from automl_cf.cf.operations import operations
@@ -119,11 +118,6 @@ def test_float32_ends_where_the_reference_does() -> None:
         ]
         gaps.append(fits[0].rmse - fits[1].rmse)
     assert abs(np.mean(gaps)) < 2e-4
-
-
-@given(st.floats(-40, 40))
-def test_the_exponential(x: float) -> None:
-    assert _exp(x) == pytest.approx(np.exp(x), rel=1e-12)
 
 
 def test_what_it_has_no_kernel_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

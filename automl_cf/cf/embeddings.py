@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from automl_cf.cf.ratings import RatingTensor
+from automl_cf.cf.shuffle import shuffled
 from automl_cf.cf.training import Training
 
 EPSILON = 1e-10  # in Adagrad's denominator: rows that were never touched do not move
@@ -60,7 +61,7 @@ def initial_predictor(width: int, training: Training, rng: np.random.Generator, 
 
 def shuffled_batches(n: int, batch_size: int, rng: np.random.Generator, device: str) -> Iterator[Tensor]:
     """The row numbers 0..n-1 in random order, in batches (0: one full batch)."""
-    rows = torch.from_numpy(rng.permutation(n)).to(device)
+    rows = torch.from_numpy(shuffled(n, rng).astype(np.int64)).to(device)
     yield from torch.split(rows, batch_size or n)
 
 

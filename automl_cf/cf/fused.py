@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 
 from automl_cf.cf import kernels
@@ -21,6 +20,7 @@ from automl_cf.cf.meter import Meter, NullMeter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.operations import operations
 from automl_cf.cf.ratings import RatingTensor
+from automl_cf.cf.shuffle import shuffled
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training, train_until_best
 from automl_cf.errors import InputError
@@ -42,65 +42,74 @@ class FusedTables:
         l2: float,
     ) -> None:
         _check(names, data)
-        dtype = np.float64 if training.precision == "float64" else np.float32
+        self.dtype: type = np.float64 if training.precision == "float64" else np.float32
         shape, longest = data.train.shape, max(len(data.train), len(data.valid))
         counts = [data.train.counts(mode) for mode in range(2)]
-        tables = tuple(rng.normal(0.0, training.init_scale, (n, dim)).astype(dtype) for n in shape)
-        ws = np.zeros((len(names), 2 * dim), dtype)
+        tables = [rng.normal(0.0, training.init_scale, (n, dim)).astype(self.dtype) for n in shape]
+        ws = np.zeros((len(names), 2 * dim), self.dtype)
         for row, name in zip(ws, names, strict=True):
             w = rng.normal(size=operations.get(name).width(dim, 2))
             row[: len(w)] = w / np.linalg.norm(w)
-        self.dtype = dtype
-        self.cold = tuple(count == 0 for count in counts)
         self.state = kernels.State(
             width=(0,) * dim,
-            tables=tables,
-            sums=tuple(np.zeros_like(table) for table in tables),
+            modes=tuple(self._mode(table, count, longest) for table, count in zip(tables, counts, strict=True)),
             ws=ws,
             wsums=np.zeros_like(ws),
             codes=np.array([kernels.CODES[name] for name in names]),
-            step=(dtype(training.learning_rate), dtype(EPSILON)),
+            step=(self.dtype(training.learning_rate), self.dtype(EPSILON)),
             penalty=kernels.PENALTY_CODES[training.penalty],
-            shares=tuple((len(data.train) / np.maximum(count, 1)).astype(dtype) for count in counts),
-            l2=dtype(l2),
-            transformed=tuple(np.empty_like(table) for table in tables),
-            slopes=tuple(np.empty_like(table) for table in tables),
-            grads=tuple(np.empty_like(table) for table in tables),
-            counts=tuple(np.zeros(n, dtype) for n in shape),
-            touched=tuple(np.empty(n, np.uint32) for n in shape),
-            error=np.empty(longest, dtype),
-            upstream=np.empty(longest, dtype),
-            gw=np.zeros(2 * dim, dtype),
-            flat=np.empty((5, max(shape) * dim)),
+            l2=self.dtype(l2),
+            error=np.empty(longest, self.dtype),
+            gw=np.zeros(2 * dim, self.dtype),
         )
 
-    def part(self, ratings: RatingTensor) -> tuple[tuple[Array, Array], Array]:
-        """A part as the kernels take it: index vectors of both modes, and the values."""
-        columns = np.ascontiguousarray(ratings.indices.T.astype(np.uint32))
-        return (columns[0], columns[1]), ratings.values.astype(self.dtype)
+    def _mode(self, table: Array, counts: Array, longest: int) -> kernels.Mode:
+        rows, elements = len(table), kernels.whole_lanes(table.size + table.shape[1]) + len(kernels.LANES)
+        return kernels.Mode(
+            table=table,
+            sums=np.zeros_like(table),
+            shares=(counts.sum() / np.maximum(counts, 1)).astype(self.dtype),
+            cold=counts == 0,
+            slots=np.full(rows, kernels.NO_SLOT),
+            touched=np.empty(rows + 1, np.uint32),
+            counts=np.empty(rows, self.dtype),
+            places=np.empty(longest, np.uint32),
+            x=np.zeros(elements, self.dtype),
+            value=np.zeros(elements, self.dtype),
+            slope=np.zeros(elements, self.dtype),
+            grads=np.zeros(elements, self.dtype),
+        )
 
-    def filled(self) -> tuple[Array, Array]:
-        """Both tables, the cold rows standing in with the mean of the warm ones."""
+    def part(self, ratings: RatingTensor) -> tuple[Array, Array]:
+        """A part as the kernels take it: pairs of rows (n, 2) and values (n,).
+
+        Both are views of one array, so that one access to memory fetches all of a rating.
+        """
+        packed = np.empty(len(ratings), [("pair", np.uint32, 2), ("y", self.dtype)])
+        packed["pair"], packed["y"] = ratings.indices, ratings.values
+        return packed["pair"], packed["y"]
+
+    def transformed(self, vectors: tuple[Array, Array], activation: int) -> tuple[Array, Array]:
+        """Copies of both tables, cold rows filled, after their networks."""
         first, second = (
-            np.where(cold[:, None], table[~cold].mean(0), table) if cold.any() else table
-            for table, cold in zip(self.state.tables, self.cold, strict=True)
+            self._transformed(mode, vector, activation) for mode, vector in zip(self.state.modes, vectors, strict=True)
         )
         return first, second
 
-    def transformed(self, vectors: tuple[Array, Array], activation: int) -> tuple[Array, Array]:
-        """Both tables, cold rows filled, after their networks."""
-        out = []
-        for filled, vector in zip(self.filled(), vectors, strict=True):
-            result, slope = np.empty_like(filled), np.empty_like(filled)
-            rows = np.arange(len(filled), dtype=np.uint32)
-            kernels.transform(rows, filled, vector, activation, result, slope, self.state.flat)
-            out.append(result)
-        return out[0], out[1]
+    def _transformed(self, mode: kernels.Mode, vector: Array, activation: int) -> Array:
+        kernels.fill_cold_rows(self.state.width, mode)
+        table: Array = mode.table.copy()
+        if len(vector) == 0:
+            return table
+        x, value, slope = np.zeros((3, kernels.whole_lanes(table.size)), self.dtype)
+        x[: table.size] = table.ravel()
+        kernels.transform(x, table.size, vector, activation, value, slope)
+        return value[: table.size].reshape(table.shape)
 
-    def predict(self, transformed: tuple[Array, Array], alpha: Array, index: tuple[Array, Array]) -> Array:
+    def predict(self, transformed: tuple[Array, Array], alpha: Array, pairs: Array) -> Array:
         """The scores of all ratings of a part, (n,)."""
         state = self.state
-        return np.asarray(_predict(state.width, transformed, state.ws, alpha, state.codes, index))
+        return np.asarray(kernels.predict(state.width, transformed, state.ws, alpha, state.codes, pairs))
 
 
 class FusedModel:
@@ -113,10 +122,10 @@ class FusedModel:
 
     def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Standardised predictions, (n,)."""
-        columns = np.ascontiguousarray(indices.T.astype(np.uint32))
+        pairs = indices.astype(np.uint32)
         ones = np.ones(len(self.codes), self.ws.dtype)
         width = (0,) * self.tables[0].shape[1]
-        return np.asarray(_predict(width, self.tables, self.ws, ones, self.codes, (columns[0], columns[1])), np.float64)
+        return np.asarray(kernels.predict(width, self.tables, self.ws, ones, self.codes, pairs), np.float64)
 
 
 def train_fused(
@@ -135,20 +144,20 @@ def train_fused(
     InteractionFunction.of(architecture, 2, torch.float64, "cpu")  # refuses what makes no sense
     with meter.timed("train"):
         model = FusedTables(names, data, training, dim, rng, l2)
-        index, y = model.part(data.train)
-        valid_index, valid_y = model.part(data.valid)
+        pairs, y = model.part(data.train)
+        valid_pairs, valid_y = model.part(data.valid)
         vectors = _vectors(architecture, model.dtype)
         activation = kernels.ACTIVATION_CODES[str(architecture.get("activation", "sigmoid"))]
         alpha = np.ones(len(names), model.dtype)
 
     def train_epoch() -> None:
-        order = rng.permutation(len(y)).astype(np.uint32)
-        kernels.train_epoch(model.state, order, training.batch_size or len(y), index, y, alpha, vectors, activation)
+        order = shuffled(len(y), rng)
+        kernels.train_epoch(model.state, order, training.batch_size or len(y), pairs, y, alpha, vectors, activation)
         meter.visit(len(y) * len(names))
 
     def validate() -> tuple[float, Callable[[], Model]]:
         transformed = model.transformed(vectors, activation)
-        error = rmse(model.predict(transformed, alpha, valid_index), valid_y)
+        error = rmse(model.predict(transformed, alpha, valid_pairs), valid_y)
         return error, lambda: FusedModel(transformed, model.state.ws.copy(), model.state.codes)
 
     return train_until_best(training, epochs, l2, meter, train_epoch, validate)
@@ -164,10 +173,10 @@ def warm_up(dim: int, precision: Literal["float32", "float64"]) -> None:
     architecture = Architecture({"operation": "plus", "p": [1.0, 0.0, 1.0, 0.0], "q": [1.0, 0.0, 1.0, 0.0]})
     train_fused(architecture, data, training, dim=dim, l2=0.1, rng=np.random.default_rng(0), meter=NullMeter())
     model = FusedTables(("plus",), data, training, dim, np.random.default_rng(0), 0.1)
-    (index, y), rows, ones = model.part(part), np.arange(4, dtype=np.uint32), np.ones(1, model.dtype)
+    (pairs, y), rows, ones = model.part(part), np.arange(4, dtype=np.uint32), np.ones(1, model.dtype)
     vectors = _vectors(architecture, model.dtype)
-    kernels.train_batch(model.state, rows, index, y, ones, vectors, 0)
-    kernels.architecture_gradients(model.state, model.filled(), rows, index, y, ones, vectors, 0)
+    kernels.train_batch(model.state, rows, pairs, y, ones, vectors, 0)
+    kernels.architecture_gradients(model.state, rows, pairs, y, ones, vectors, 0)
 
 
 def _vectors(architecture: Mapping[str, Any], dtype: type) -> tuple[Array, Array]:
@@ -184,13 +193,3 @@ def _check(names: Sequence[str], data: SearchData) -> None:
     if missing or data.train.order != 2:
         what = f"operation '{missing[0]}'" if missing else f"{data.train.order} modes"
         raise InputError(f"training.engine 'fused' has no kernel for {what}; use engine = \"reference\".")
-
-
-@njit(cache=True, nogil=True)
-def _predict(width: Any, tables: Any, ws: Any, alpha: Any, codes: Any, index: Any) -> Any:
-    out = np.zeros(len(index[0]), ws.dtype)
-    rows = np.arange(len(index[0])).astype(np.uint32)
-    for m in range(len(codes)):
-        if alpha[m] != 0:
-            kernels.add_scores(width, codes[m], ws[m], alpha[m], tables[0], tables[1], rows, index[0], index[1], out)
-    return out

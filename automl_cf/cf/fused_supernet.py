@@ -43,12 +43,11 @@ class FusedSupernet:
     ) -> ArchitectureGradients:
         """Gradients on one batch at the discrete `alpha`; every operation is evaluated, for alpha's gradient."""
         with self.meter.timed("train"):
-            index, y = self._parts[part]
+            pairs, y = self._parts[part]
             by_alpha, *by_network = kernels.architecture_gradients(
                 self._model.state,
-                self._model.filled(),
                 rows.astype(np.uint32),
-                index,
+                pairs,
                 y,
                 self._cast(alpha),
                 self._networks(vectors),
@@ -74,9 +73,9 @@ class FusedSupernet:
     def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:
         """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
         with self.meter.timed("validate"):
-            index, y = self._parts[part]
+            pairs, y = self._parts[part]
             transformed = self._model.transformed(self._networks(vectors), self._activation)
-            return rmse(self._model.predict(transformed, self._cast(alpha), index), y)
+            return rmse(self._model.predict(transformed, self._cast(alpha), pairs), y)
 
     def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, object]]:
         """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
@@ -90,9 +89,9 @@ class FusedSupernet:
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[np.floating]]]:
         state = self._model.state
-        for i, array in enumerate([*state.tables, state.ws]):
+        for i, array in enumerate([*(mode.table for mode in state.modes), state.ws]):
             yield f"parameter{i}", array
-        for i, array in enumerate([*state.sums, state.wsums]):
+        for i, array in enumerate([*(mode.sums for mode in state.modes), state.wsums]):
             yield f"adagrad{i}", array
 
     def _networks(self, vectors: Mapping[str, Vector]) -> tuple[Vector, Vector]:

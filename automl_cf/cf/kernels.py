@@ -1,12 +1,12 @@
 """The fused CPU engine's kernels (Numba): one batch of equation (5) or of Algorithm 2, without autograd.
 
 They compute what the reference engine computes, operation by operation the same formulas, which tests compare.
-Element-wise networks are evaluated once per row that a batch touches. Matrices only (order 2).
+Matrices only (order 2).
 
-Three things make them fast. `width` is a tuple as long as the embedding dimension: a tuple's length is part of its
-type, so every loop over the dimension is compiled for it. Indices are unsigned: signed ones would be checked for
-counting from the end. The networks run over one long vector of all touched elements, with an exponential made of
-multiplications only, so that the compiler vectorises them.
+What makes them fast: the rows that a batch touches are copied together (each gets a *slot*), transformed by the
+element-wise networks once each, and written back once; a row is one SIMD value (rows.py) as long as `width`, a
+tuple whose length is part of its type; indices are unsigned, since signed ones would be checked for counting from
+the end.
 """
 
 from typing import Any, NamedTuple
@@ -14,343 +14,388 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from automl_cf.cf.rows import exp2, fma, load, maximum, minimum, sqrt, store, total, where_less, zero_like
+
 MULTIPLY, PLUS, MIN, MAX, CONCAT = range(5)
 CODES = {"multiply": MULTIPLY, "plus": PLUS, "min": MIN, "max": MAX, "concat": CONCAT}
 SIGMOID, TANH, RELU = range(3)
 ACTIVATION_CODES = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU}
 EXPECTED, TOUCHED, UNSQUARED = range(3)
 PENALTY_CODES = {"expected": EXPECTED, "touched": TOUCHED, "unsquared": UNSQUARED}
+LANES = (0,) * 16  # the networks go over the elements by so many
+NO_SLOT = np.uint32(2**32 - 1)
+
+
+class Mode(NamedTuple):
+    """One mode (users or items) of a model, as the kernels take it.
+
+    `table` (rows, dim) the embeddings, `sums` Adagrad's sums of their squared gradients, `shares` N / n_row for
+    the penalty, `cold` whether a row has no training rating. The rest is scratch memory: `slots` by row (NO_SLOT
+    between batches), `touched` the row and `counts` the ratings by slot, `places` the slots by rating of a batch;
+    and, one vector of all slots' elements each, `x` the rows, `value` and `slope` what the network makes of them,
+    `grads` the gradient with respect to the values.
+    """
+
+    table: Any
+    sums: Any
+    shares: Any
+    cold: Any
+    slots: Any
+    touched: Any
+    counts: Any
+    places: Any
+    x: Any
+    value: Any
+    slope: Any
+    grads: Any
 
 
 class State(NamedTuple):
-    """A model or supernet as the kernels take it; pairs are (users, items).
+    """A model or supernet as the kernels take it.
 
-    `width`: see above; `tables` the embeddings, `ws` one predictor per row (as wide as concat's), `codes` their
-    operations; `sums` and `wsums` Adagrad's sums of squares, `step` its learning rate and epsilon; `shares`
-    N / n_row for the penalty. The rest is scratch memory, by row, by rating of a batch, or by touched element.
+    `width`: see above; `ws` one predictor per row (as wide as concat's), `codes` their operations, `wsums` Adagrad's
+    sums; `step` its learning rate and epsilon; `penalty` and `l2`; `error` the residuals of a batch and `gw` a
+    predictor's gradient are scratch memory.
     """
 
     width: Any
-    tables: Any
-    sums: Any
+    modes: Any
     ws: Any
     wsums: Any
     codes: Any
     step: Any
     penalty: Any
-    shares: Any
     l2: Any
-    transformed: Any
-    slopes: Any
-    grads: Any
-    counts: Any
-    touched: Any
     error: Any
-    upstream: Any
     gw: Any
-    flat: Any
+
+
+def whole_lanes(elements: int) -> int:
+    """A number of elements rounded up to whole LANES."""
+    return -(-elements // len(LANES)) * len(LANES)
 
 
 # No fastmath: strict IEEE arithmetic gives the same bits however a kernel is compiled, inlined or cached.
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
+# A part of kernels, never called from Python: compiled with them, without what a call from outside needs.
+_part = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_compiled
-def _exp(x: Any) -> Any:
-    """exp(x) = (e^(x/256))^256, the inner one by its series: relative error under 1e-12 for |x| <= 40,
-    where it stays beyond."""
-    y = min(max(x, -40.0), 40.0) * 0.00390625
-    e = 1 / 720 + y * (1 / 5040 + y * (1 / 40320 + y * (1 / 362880 + y / 3628800)))
-    e = 1.0 + y * (1.0 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24 + y * (1 / 120 + y * e)))))
-    for _ in range(8):
-        e = e * e
-    return e
-
-
-@_compiled
-def _unit(x: Any, w: float, b: float, activation: int, value: Any, slope: Any) -> None:
-    """One hidden unit over a vector x: its activations and their derivatives at w x + b."""
+@_part
+def _scale(activation: int) -> float:
+    """What the argument of `_activate` is multiplied by beforehand, so that it needs a power of two only."""
     if activation == SIGMOID:
-        for j in range(len(x)):
-            s = 1.0 / (1.0 + _exp(-(x[j] * w + b)))
-            value[j] = s
-            slope[j] = s * (1.0 - s)
-    elif activation == TANH:
-        for j in range(len(x)):
-            t = 2.0 / (1.0 + _exp(-2.0 * (x[j] * w + b))) - 1.0
-            value[j] = t
-            slope[j] = 1.0 - t * t
-    else:
-        for j in range(len(x)):
-            z = x[j] * w + b
-            value[j] = max(z, 0.0)
-            slope[j] = 1.0 if z > 0.0 else 0.0
+        return -1 / np.log(2)
+    return -2 / np.log(2) if activation == TANH else 1.0
+
+
+@_part
+def _activate(t: Any, activation: int) -> Any:
+    """The activation of the vector t / _scale(activation)."""
+    if activation == SIGMOID:
+        return 1.0 / (exp2(t) + 1.0)
+    if activation == TANH:
+        return 2.0 / (exp2(t) + 1.0) - 1.0
+    return where_less(t, 0.0, 0.0, t)  # NaN stays NaN
+
+
+@_part
+def _slope(value: Any, activation: int) -> Any:
+    """The activation's derivative, from its value."""
+    if activation == SIGMOID:
+        return value - value * value
+    if activation == TANH:
+        return 1.0 - value * value
+    return where_less(0.0, value, 1.0, 0.0)
 
 
 @_compiled
-def transform(rows: Any, table: Any, vector: Any, activation: int, out: Any, slope: Any, flat: Any) -> None:
-    """g(table[rows]; vector) into out[rows], its derivative into slope[rows]; an empty vector is the identity."""
-    dim = table.shape[1]
-    if len(vector) == 0:
-        for t in range(len(rows)):
-            for i in range(dim):
-                out[rows[t], i] = table[rows[t], i]
-                slope[rows[t], i] = 1
-        return
-    units, n = (len(vector) - 1) // 3, len(rows) * dim
-    x, value, derivative, s, ds = flat[0, :n], flat[1, :n], flat[2, :n], flat[3, :n], flat[4, :n]
-    for t in range(len(rows)):
-        for i in range(dim):
-            x[t * dim + i] = table[rows[t], i]
-    value[:] = vector[3 * units]
-    derivative[:] = 0
-    for h in range(units):
-        w, a = np.float64(vector[h]), np.float64(vector[2 * units + h])
-        _unit(x, w, np.float64(vector[units + h]), activation, s, ds)
-        for j in range(n):
-            value[j] += a * s[j]
-            derivative[j] += a * w * ds[j]
-    for t in range(len(rows)):
-        for i in range(dim):
-            out[rows[t], i] = value[t * dim + i]
-            slope[rows[t], i] = derivative[t * dim + i]
+def transform(x: Any, n: int, vector: Any, activation: int, value: Any, slope: Any) -> None:
+    """g(x; vector) and its derivative, for the first n elements; n is rounded up to whole LANES."""
+    units, scale = (len(vector) - 1) // 3, vector.dtype.type(_scale(activation))
+    for j in range(0, n, len(LANES)):
+        z = load(x, j, LANES)
+        g, derivative = zero_like(z) + vector[3 * units], zero_like(z)
+        for h in range(units):
+            w, a = vector[h], vector[2 * units + h]
+            s = _activate(fma(z, w * scale, vector[units + h] * scale), activation)
+            g = fma(s, a, g)
+            derivative = fma(_slope(s, activation), a * w, derivative)
+        store(value, j, g)
+        store(slope, j, derivative)
 
 
-@_compiled
-def _network_gradient(rows: Any, table: Any, vector: Any, activation: int, upstream: Any, flat: Any) -> Any:
-    """The gradient with respect to the network's weights, from that with respect to the transformed rows."""
-    units, dim = (len(vector) - 1) // 3, table.shape[1]
+@_part
+def _network_gradient(mode: Mode, elements: int, vector: Any, activation: int) -> Any:
+    """The gradient with respect to a mode's network, from that with respect to its values."""
+    units, scale = (len(vector) - 1) // 3, vector.dtype.type(_scale(activation))
     gradient = np.zeros(len(vector))
-    n = len(rows) * dim
-    x, up, s, ds = flat[0, :n], flat[1, :n], flat[3, :n], flat[4, :n]
-    for t in range(len(rows)):
-        for i in range(dim):
-            x[t * dim + i] = table[rows[t], i]
-            up[t * dim + i] = upstream[rows[t], i]
+    if len(vector) == 0:
+        return gradient
+    x, grads = mode.x, mode.grads
+    for j in range(elements, elements + len(LANES)):
+        grads[j] = 0
+    zero = zero_like(load(x, 0, LANES))
     for h in range(units):
-        a = np.float64(vector[2 * units + h])
-        _unit(x, np.float64(vector[h]), np.float64(vector[units + h]), activation, s, ds)
-        gw, gb, ga = 0.0, 0.0, 0.0
-        for j in range(n):
-            gw += up[j] * ds[j] * x[j]
-            gb += up[j] * ds[j]
-            ga += up[j] * s[j]
-        gradient[h], gradient[units + h], gradient[2 * units + h] = a * gw, a * gb, ga
-    if units > 0:
-        gradient[3 * units] = up.sum()
+        w, b, a = vector[h], vector[units + h], vector[2 * units + h]
+        gw, gb, ga = zero, zero, zero
+        for j in range(0, elements, len(LANES)):
+            z, up = load(x, j, LANES), load(grads, j, LANES)
+            activated = _activate(fma(z, w * scale, b * scale), activation)
+            inner = up * _slope(activated, activation)
+            gw, gb, ga = fma(inner, z, gw), gb + inner, fma(up, activated, ga)
+        gradient[h], gradient[units + h], gradient[2 * units + h] = a * total(gw), a * total(gb), total(ga)
+    for j in range(0, elements, len(LANES)):
+        gradient[3 * units] += total(load(grads, j, LANES))
     return gradient
 
 
-@_compiled
+@_part
 def add_scores(
-    width: Any,
-    operation: int,
-    w: Any,
-    weight: Any,
-    left: Any,
-    right: Any,
-    rows: Any,
-    lu: Any,
-    ri: Any,
-    out: Any,
+    width: Any, operation: int, w: Any, weight: Any, left: Any, right: Any, lu: Any, ri: Any, out: Any
 ) -> None:
-    """out[b] += weight * w . O(left row, right row) for every rating of the batch."""
+    """out[b] += weight * w . O(row lu[b] of left, row ri[b] of right) for every rating of the batch."""
     dim = len(width)
-    for b in range(len(rows)):
-        u, v = lu[rows[b]], ri[rows[b]]
-        score = weight * 0
+    first, second = load(w, 0, width), load(w, dim, width)
+    for b in range(len(lu)):
+        x, y = load(left, lu[b] * dim, width), load(right, ri[b] * dim, width)
         if operation == MULTIPLY:
-            for i in range(dim):
-                score += w[i] * left[u, i] * right[v, i]
+            score = total(first * x * y)
         elif operation == PLUS:
-            for i in range(dim):
-                score += w[i] * (left[u, i] + right[v, i])
+            score = total(first * (x + y))
         elif operation == MIN:
-            for i in range(dim):
-                score += w[i] * min(left[u, i], right[v, i])
+            score = total(first * minimum(x, y))
         elif operation == MAX:
-            for i in range(dim):
-                score += w[i] * max(left[u, i], right[v, i])
+            score = total(first * maximum(x, y))
         else:
-            for i in range(dim):
-                score += w[i] * left[u, i] + w[dim + i] * right[v, i]
+            score = total(fma(first, x, second * y))
         out[b] += weight * score
 
 
-@_compiled
+@_part
 def _backward(
     width: Any,
     operation: int,
     w: Any,
     left: Any,
     right: Any,
-    rows: Any,
     lu: Any,
     ri: Any,
-    upstream: Any,
+    error: Any,
+    scale: Any,
     gl: Any,
     gr: Any,
     gw: Any,
 ) -> None:
-    """Add the gradients with respect to the transformed rows and w, from `upstream` = weight * dLoss/dScore."""
+    """Add the gradients with respect to the rows, and write that of w; dLoss/dScore is scale * error."""
     dim = len(width)
-    for b in range(len(rows)):
-        u, v = lu[rows[b]], ri[rows[b]]
-        e = upstream[b]
+    first, second = load(w, 0, width), load(w, dim, width)
+    by_first, by_second = zero_like(first), zero_like(first)
+    for b in range(len(lu)):
+        u, v = lu[b] * dim, ri[b] * dim
+        x, y = load(left, u, width), load(right, v, width)
+        e = scale * error[b]
+        by_x, by_y = first * e, first * e
         if operation == MULTIPLY:
-            for i in range(dim):
-                x, y = left[u, i], right[v, i]
-                gl[u, i] += e * w[i] * y
-                gr[v, i] += e * w[i] * x
-                gw[i] += e * x * y
+            by_x, by_y, by_first = by_x * y, by_y * x, fma(x * y, e, by_first)
         elif operation == PLUS:
-            for i in range(dim):
-                gl[u, i] += e * w[i]
-                gr[v, i] += e * w[i]
-                gw[i] += e * (left[u, i] + right[v, i])
+            by_first = fma(x + y, e, by_first)
         elif operation == CONCAT:
-            for i in range(dim):
-                gl[u, i] += e * w[i]
-                gr[v, i] += e * w[dim + i]
-                gw[i] += e * left[u, i]
-                gw[dim + i] += e * right[v, i]
+            by_y, by_first, by_second = second * e, fma(x, e, by_first), fma(y, e, by_second)
+        elif operation == MIN:
+            by_first = fma(minimum(x, y), e, by_first)
+            by_x, by_y = where_less(x, y, by_x, 0.0), where_less(x, y, 0.0, by_y)
         else:
-            for i in range(dim):
-                x, y = left[u, i], right[v, i]
-                if (x < y) == (operation == MIN):
-                    gl[u, i] += e * w[i]
-                    gw[i] += e * x
-                else:
-                    gr[v, i] += e * w[i]
-                    gw[i] += e * y
+            by_first = fma(maximum(x, y), e, by_first)
+            by_x, by_y = where_less(x, y, 0.0, by_x), where_less(x, y, by_y, 0.0)
+        store(gl, u, load(gl, u, width) + by_x)
+        store(gr, v, load(gr, v, width) + by_y)
+    store(gw, 0, by_first)
+    store(gw, dim, by_second)
 
 
-@_compiled
-def _touch(rows: Any, index: Any, count: Any, touched: Any) -> int:
-    """Count each row's ratings in the batch and list the rows; returns how many there are."""
-    n = 0
+@_part
+def _gather(s: State, rows: Any, pairs: Any, y: Any) -> None:
+    """Copy a batch's ratings together."""
+    left, right = s.modes[0].places, s.modes[1].places
     for b in range(len(rows)):
-        r = index[rows[b]]
-        if count[r] == 0:
-            touched[n] = r
-            n += 1
-        count[r] += 1
+        r = rows[b]
+        left[b], right[b] = pairs[r, 0], pairs[r, 1]
+        s.error[b] = -y[r]
+
+
+@_part
+def _touch(mode: Mode, size: int) -> int:
+    """Give each row of a batch a slot, and put it in the row's place; returns how many there are."""
+    places, slots, touched, counts = mode.places, mode.slots, mode.touched, mode.counts
+    n = 0
+    for t in range(min(size, len(counts))):
+        counts[t] = 0
+    for b in range(size):  # without a branch: whether a row is new is a coin toss
+        row = places[b]
+        new = slots[row] == NO_SLOT
+        slot = np.uint32(n) if new else slots[row]
+        slots[row], places[b], touched[n] = slot, slot, row
+        n += new
+        counts[slot] += 1
     return n
 
 
 @_compiled
-def _adagrad(value: Any, total: Any, gradient: Any, step: Any) -> Any:
-    """One Adagrad step: the new sum of squares and value. `step` is (learning rate, epsilon)."""
-    total = total + gradient * gradient
-    return total, value - step[0] * gradient / (np.sqrt(total) + step[1])
+def fill_cold_rows(width: Any, mode: Mode) -> None:
+    """Put the mean of the warm rows into the cold ones, which nothing else ever reads."""
+    dim, warm = len(width), 0
+    mean = zero_like(load(mode.table, 0, width))
+    for r in range(len(mode.cold)):
+        if not mode.cold[r]:
+            mean = mean + load(mode.table, r * dim, width)
+            warm += 1
+    mean = mean / warm
+    for r in range(len(mode.cold)):
+        if mode.cold[r]:
+            store(mode.table, r * dim, mean)
 
 
-@_compiled
-def _prepare(s: State, tables: Any, rows: Any, index: Any, y: Any, vectors: Any, activation: int) -> Any:
-    """Find the rows that a batch touches, transform them, clear their gradients; returns their numbers."""
-    sizes = np.empty(2, np.int64)
-    for mode in range(2):
-        sizes[mode] = _touch(rows, index[mode], s.counts[mode], s.touched[mode])
-        seen = s.touched[mode][: sizes[mode]]
-        transform(seen, tables[mode], vectors[mode], activation, s.transformed[mode], s.slopes[mode], s.flat)
-        for t in range(len(seen)):
-            for i in range(len(s.width)):
-                s.grads[mode][seen[t], i] = 0
-    for b in range(len(rows)):
-        s.error[b] = -y[rows[b]]
-    return sizes
+@_part
+def _prepare(width: Any, mode: Mode, size: int, vector: Any, activation: int) -> int:
+    """Copy a mode's touched rows into slots, transform them, clear their gradients; returns their number."""
+    n = _touch(mode, size)
+    for t in range(n):  # in a batch of the validation part
+        if mode.cold[mode.touched[t]]:
+            fill_cold_rows(width, mode)
+            break
+    dim, zero = len(width), zero_like(load(mode.table, 0, width))
+    for t in range(n):
+        store(mode.x, t * dim, load(mode.table, mode.touched[t] * dim, width))
+        store(mode.grads, t * dim, zero)
+        mode.slots[mode.touched[t]] = NO_SLOT
+    if len(vector) > 0:
+        transform(mode.x, n * dim, vector, activation, mode.value, mode.slope)
+    return n
 
 
-@_compiled
-def _propagate(s: State, m: int, weight: Any, rows: Any, index: Any, size: Any) -> None:
-    """Backward through operation m, from the residuals in s.error to s.grads and s.gw."""
-    for b in range(len(rows)):
-        s.upstream[b] = weight * (s.error[b] + s.error[b]) / size
-    s.gw[:] = 0
-    left, right = s.transformed
-    gl, gr = s.grads
-    _backward(s.width, s.codes[m], s.ws[m], left, right, rows, index[0], index[1], s.upstream, gl, gr, s.gw)
+@_part
+def _inputs(mode: Mode, vector: Any) -> Any:
+    """What the operations see of a mode's slots; without a network, the rows themselves."""
+    return mode.value if len(vector) > 0 else mode.x
 
 
-@_compiled
-def _update_rows(s: State, mode: int, n: int, size: Any) -> None:
+@_part
+def _add_scores_of(s: State, m: int, weight: Any, vectors: Any, size: int, out: Any) -> None:
+    """out[b] += weight * the score by operation m for every rating of the batch."""
+    users, items = s.modes
+    left, right = _inputs(users, vectors[0]), _inputs(items, vectors[1])
+    add_scores(s.width, s.codes[m], s.ws[m], weight, left, right, users.places[:size], items.places[:size], out)
+
+
+@_part
+def _propagate(s: State, m: int, weight: Any, vectors: Any, size: int) -> None:
+    """Backward through operation m, from the residuals in s.error to the modes' grads and s.gw."""
+    users, items = s.modes
+    left, right = _inputs(users, vectors[0]), _inputs(items, vectors[1])
+    lu, ri, scale = users.places[:size], items.places[:size], (weight + weight) / s.error.dtype.type(size)
+    _backward(s.width, s.codes[m], s.ws[m], left, right, lu, ri, s.error, scale, users.grads, items.grads, s.gw)
+
+
+@_part
+def _update_rows(s: State, mode: Mode, n: int, size: Any, transformed: bool) -> None:
     """Adagrad on the touched rows of one mode: the loss through the network's slope, plus the penalty."""
-    table, total, count, slopes, grads = s.tables[mode], s.sums[mode], s.counts[mode], s.slopes[mode], s.grads[mode]
-    touched, shares = s.touched[mode], s.shares[mode]
+    width, dim = s.width, len(s.width)
     spread = size * 0
     if s.penalty == UNSQUARED and s.l2 > 0:
         for t in range(n):
-            r = touched[t]
-            for i in range(len(s.width)):
-                spread += count[r] * table[r, i] * table[r, i]
+            row = load(mode.x, t * dim, width)
+            spread += mode.counts[t] * total(row * row)
         spread = np.sqrt(spread)
     for t in range(n):
-        r = touched[t]
+        start = mode.touched[t] * dim
         shrink = s.l2
         if s.penalty == EXPECTED:
-            shrink = s.l2 * count[r] * shares[r] / size
+            shrink = s.l2 * mode.counts[t] * mode.shares[mode.touched[t]] / size
         elif s.penalty == UNSQUARED and s.l2 > 0:
-            shrink = s.l2 * count[r] / spread
-        for i in range(len(s.width)):
-            gradient = grads[r, i] * slopes[r, i] + shrink * table[r, i]
-            total[r, i], table[r, i] = _adagrad(table[r, i], total[r, i], gradient, s.step)
-        count[r] = 0
+            shrink = s.l2 * mode.counts[t] / spread
+        row, gradient = load(mode.x, t * dim, width), load(mode.grads, t * dim, width)
+        if transformed:
+            gradient = gradient * load(mode.slope, t * dim, width)
+        gradient = fma(row, shrink, gradient)
+        squares = fma(gradient, gradient, load(mode.sums, start, width))
+        store(mode.sums, start, squares)
+        store(mode.table, start, row - gradient * s.step[0] / (sqrt(squares) + s.step[1]))
+
+
+@_part
+def _update_predictor(s: State, m: int) -> None:
+    """Adagrad on predictor m, and the nearest w with norm at most 1 (equation 5)."""
+    norm = s.step[0] * 0
+    for i in range(s.ws.shape[1]):
+        g = s.gw[i]
+        s.wsums[m, i] += g * g
+        s.ws[m, i] -= s.step[0] * g / (np.sqrt(s.wsums[m, i]) + s.step[1])
+        norm += s.ws[m, i] * s.ws[m, i]
+    if norm > 1:
+        for i in range(s.ws.shape[1]):
+            s.ws[m, i] /= np.sqrt(norm)
 
 
 @_compiled
-def train_batch(s: State, rows: Any, index: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> None:
+def train_batch(s: State, rows: Any, pairs: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> None:
     """One Adagrad step on a batch's objective; `alpha` weighs the operations, zero leaves one out."""
-    size = y.dtype.type(len(rows))
-    sizes = _prepare(s, s.tables, rows, index, y, vectors, activation)
-    left, right = s.transformed
+    size, (users, items) = len(rows), s.modes
+    _gather(s, rows, pairs, y)
+    n_users = _prepare(s.width, users, size, vectors[0], activation)
+    n_items = _prepare(s.width, items, size, vectors[1], activation)
     for m in range(len(s.codes)):
         if alpha[m] != 0:
-            add_scores(s.width, s.codes[m], s.ws[m], alpha[m], left, right, rows, index[0], index[1], s.error)
+            _add_scores_of(s, m, alpha[m], vectors, size, s.error)
     for m in range(len(s.codes)):
         if alpha[m] != 0:
-            _propagate(s, m, alpha[m], rows, index, size)
-            norm = size * 0
-            for i in range(s.ws.shape[1]):
-                s.wsums[m, i], s.ws[m, i] = _adagrad(s.ws[m, i], s.wsums[m, i], s.gw[i], s.step)
-                norm += s.ws[m, i] * s.ws[m, i]
-            if norm > 1:
-                s.ws[m] /= np.sqrt(norm)
-    for mode in range(2):
-        _update_rows(s, mode, sizes[mode], size)
+            _propagate(s, m, alpha[m], vectors, size)
+            _update_predictor(s, m)
+    _update_rows(s, users, n_users, y.dtype.type(size), len(vectors[0]) > 0)
+    _update_rows(s, items, n_items, y.dtype.type(size), len(vectors[1]) > 0)
 
 
 @_compiled
 def train_epoch(
-    s: State, order: Any, batch: int, index: Any, y: Any, alpha: Any, vectors: Any, activation: int
+    s: State, order: Any, batch: int, pairs: Any, y: Any, alpha: Any, vectors: Any, activation: int
 ) -> None:
     """One pass over the training part in the given order."""
     for start in range(0, len(order), batch):
-        train_batch(s, order[start : start + batch], index, y, alpha, vectors, activation)
+        train_batch(s, order[start : start + batch], pairs, y, alpha, vectors, activation)
 
 
 @_compiled
-def architecture_gradients(
-    s: State, tables: Any, rows: Any, index: Any, y: Any, alpha: Any, vectors: Any, activation: int
-) -> Any:
-    """Gradients of a batch's mean squared error at `tables`: by alpha, and by each network's weights."""
-    size = y.dtype.type(len(rows))
-    sizes = _prepare(s, tables, rows, index, y, vectors, activation)
-    left, right = s.transformed
-    scores = np.zeros((len(s.codes), len(rows)), y.dtype)
+def architecture_gradients(s: State, rows: Any, pairs: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> Any:
+    """Gradients of a batch's mean squared error: by alpha, and by each network's weights."""
+    size, one, (users, items) = len(rows), y.dtype.type(1), s.modes
+    _gather(s, rows, pairs, y)
+    n_users = _prepare(s.width, users, size, vectors[0], activation)
+    n_items = _prepare(s.width, items, size, vectors[1], activation)
+    scores = np.zeros((len(s.codes), size), y.dtype)
     for m in range(len(s.codes)):
-        add_scores(s.width, s.codes[m], s.ws[m], size / size, left, right, rows, index[0], index[1], scores[m])
+        _add_scores_of(s, m, one, vectors, size, scores[m])
         if alpha[m] != 0:
-            for b in range(len(rows)):
+            for b in range(size):
                 s.error[b] += alpha[m] * scores[m, b]
     by_alpha = np.zeros(len(s.codes))
     for m in range(len(s.codes)):
-        for b in range(len(rows)):
+        for b in range(size):
             by_alpha[m] += scores[m, b] * (s.error[b] + s.error[b]) / size
         if alpha[m] != 0:
-            _propagate(s, m, alpha[m], rows, index, size)
-    for mode in range(2):
-        for t in range(sizes[mode]):
-            s.counts[mode][s.touched[mode][t]] = 0
-    by_left = _network_gradient(s.touched[0][: sizes[0]], tables[0], vectors[0], activation, s.grads[0], s.flat)
-    by_right = _network_gradient(s.touched[1][: sizes[1]], tables[1], vectors[1], activation, s.grads[1], s.flat)
-    return by_alpha, by_left, by_right
+            _propagate(s, m, alpha[m], vectors, size)
+    by_p = _network_gradient(users, n_users * len(s.width), vectors[0], activation)
+    by_q = _network_gradient(items, n_items * len(s.width), vectors[1], activation)
+    return by_alpha, by_p, by_q
+
+
+@_compiled
+def predict(width: Any, tables: Any, ws: Any, alpha: Any, codes: Any, pairs: Any) -> Any:
+    """The scores of pairs of rows of transformed tables, (n,)."""
+    left, right = np.empty(len(pairs), np.uint32), np.empty(len(pairs), np.uint32)
+    for b in range(len(pairs)):
+        left[b], right[b] = pairs[b, 0], pairs[b, 1]
+    out = np.zeros(len(pairs), ws.dtype)
+    for m in range(len(codes)):
+        if alpha[m] != 0:
+            add_scores(width, codes[m], ws[m], alpha[m], tables[0], tables[1], left, right, out)
+    return out

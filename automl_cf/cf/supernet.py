@@ -29,6 +29,7 @@ from automl_cf.cf.interaction import InteractionFunction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.models import TrainingTask
 from automl_cf.cf.operations import operations
+from automl_cf.cf.shuffle import shuffled
 from automl_cf.errors import InputError
 from automl_cf.spaces.views.relaxation import Relaxation
 
@@ -53,8 +54,8 @@ def paired_batches(train: int, valid: int, batch_size: int, rng: np.random.Gener
     """
     size = batch_size or train
     steps = -(-train // size)
-    valid_batches = np.array_split(rng.permutation(valid), min(steps, valid))
-    train_order = rng.permutation(train)
+    valid_batches = np.array_split(shuffled(valid, rng), min(steps, valid))
+    train_order = shuffled(train, rng)
     train_batches = (train_order[start : start + size] for start in range(0, train, size))
     yield from zip(cycle(valid_batches), train_batches, strict=False)
 
