@@ -33,17 +33,26 @@ class Capabilities:
     parallel: bool = True  # may have several proposals pending
     relaxable_space_only: bool = False  # needs one choice of operations and vectors, see `relax`
     fixed_proposals: bool = False  # a baseline: proposes models of its own, not points of the space
+    needs_truth: bool = False  # needs the architecture that made the data: planted data only
     orders: frozenset[int] = frozenset({2, 3})
 
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What a searcher is made for: the space, the number of modes, the study's l2 grid, and its stream."""
+    """What a searcher is made for: the space, the number of modes, the study's l2 grid, and its stream.
+
+    `dim` is the embedding dimension and `max_epochs` the longest training; `truth` is the architecture that made
+    planted data, for searchers with `needs_truth` only. A searcher with a space of its own (such as `nas-random`)
+    sets its `space` to that in its constructor.
+    """
 
     space: Space
     order: int
     l2_grid: tuple[float, ...]
     seed: np.random.SeedSequence
+    dim: int = 8
+    max_epochs: int = 60
+    truth: Architecture | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,8 @@ def build(name: str, task: SearchTask, options: Mapping[str, Any]) -> Searcher:
     checked = _checked_options(name, kind, options)
     if task.order not in kind.capabilities.orders:
         raise InputError(f"searcher '{name}' cannot search data with {task.order} modes.")
+    if kind.capabilities.needs_truth and task.truth is None:
+        raise InputError(f"searcher '{name}' needs data whose interaction function is known: planted data.")
     if kind.capabilities.relaxable_space_only:
         relax(task.space)
     return kind(task, checked)

@@ -34,7 +34,8 @@ _CHECKPOINT_SECONDS = 10.0  # of search between two checkpoints of a one-shot se
 class CellJob:
     """What a worker needs to run a cell. There is no test part in it.
 
-    `past` are the cell's effective events of earlier attempts; `checkpoint` the content of the last one's file.
+    `past` are the cell's effective events of earlier attempts; `checkpoint` the content of the last one's file;
+    `truth` is the architecture that made planted data.
     """
 
     study: Study
@@ -43,6 +44,7 @@ class CellJob:
     past: list[Event] = field(default_factory=list)
     checkpoint: bytes | None = None
     attempt: int = 1
+    truth: Architecture | None = None
 
 
 def training_task(study: Study, cell: Cell, data: SearchData) -> TrainingTask:
@@ -128,7 +130,8 @@ class _AskTell:
         self.best = float("inf")
         self.trials = 0
         entry = job.study.entry(job.cell)
-        task = job.study.search_task(entry, job.data.train.order, job.cell.seed)
+        cell = job.cell
+        task = job.study.search_task(entry, job.data.train.order, cell.seed, cell.dim, truth=job.truth)
         searcher = build(entry.name, task, entry.options)
         assert isinstance(searcher, AskTellSearcher)
         self.searcher = searcher
@@ -217,9 +220,9 @@ class _OneShot:
             self.restart += 1
 
     def _search(self, saved: "_Saved | None") -> None:
-        order = self.job.data.train.order
+        order, cell = self.job.data.train.order, self.job.cell
         with self.ledger.timed("setup"):
-            task = self.job.study.search_task(self.entry, order, self.job.cell.seed, self.restart)
+            task = self.job.study.search_task(self.entry, order, cell.seed, cell.dim, self.restart, self.job.truth)
             searcher = build(self.entry.name, task, self.entry.options)
             assert isinstance(searcher, OneShotSearcher)
             searcher.start(self.problem)

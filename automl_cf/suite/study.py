@@ -15,6 +15,7 @@ from automl_cf.cf.operations import operations
 from automl_cf.cf.training import Training
 from automl_cf.errors import InputError, suggest
 from automl_cf.searchers import SearchTask, build, searchers
+from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.interaction import interaction_space
 from automl_cf.spaces.space import Space
 from automl_cf.suite.streams import stream
@@ -166,10 +167,14 @@ class Study(_Part):
         """The space that a searcher searches."""
         return (entry.space or self.space).build()
 
-    def search_task(self, entry: SearcherEntry, order: int, seed: int, restart: int = 0) -> SearchTask:
-        """What the searcher of one cell is made for."""
-        drawn = seed if "searcher" in self.vary else 0
-        return SearchTask(self.space_of(entry), order, self.training.l2_grid, stream("searcher", drawn, restart))
+    def search_task(
+        self, entry: SearcherEntry, order: int, seed: int, dim: int, restart: int = 0, truth: Architecture | None = None
+    ) -> SearchTask:
+        """What the searcher of one cell is made for; `truth` is the architecture that made planted data."""
+        drawn = stream("searcher", seed if "searcher" in self.vary else 0, restart)
+        known = truth if searchers.get(entry.name).capabilities.needs_truth else None
+        training = self.training
+        return SearchTask(self.space_of(entry), order, training.l2_grid, drawn, dim, training.max_epochs, known)
 
     def cells(self) -> list["Cell"]:
         """All cells, shuffled within each seed so that no searcher always runs first or last."""
@@ -189,15 +194,15 @@ class Study(_Part):
         """The searcher of a cell."""
         return next(entry for entry in self.searchers if entry.title == cell.searcher)
 
-    def check(self, order: int = 2) -> None:
-        """Refuse, before anything runs, what could only fail later. Raises InputError."""
+    def check(self, order: int = 2, truth: Architecture | None = None) -> None:
+        """Refuse, before anything runs, what could only fail later on such data. Raises InputError."""
         if self.training.engine == "fused" and (self.resources.device != "cpu" or order != 2):
             raise InputError(
                 "training.engine is 'fused', which trains matrices on the CPU only; GPUs and tensors need "
                 'engine = "reference".'
             )
         for entry in self.searchers:
-            build(entry.name, self.search_task(entry, order, seed=0), entry.options)
+            build(entry.name, self.search_task(entry, order, 0, self.dims[0], truth=truth), entry.options)
             one_shot = searchers.get(entry.name).capabilities.one_shot
             if one_shot and self.budget.seconds is None and self.budget.visits is None:
                 raise InputError(
