@@ -11,6 +11,7 @@ from automl_cf.analysis.summary import write_summary
 from automl_cf.analysis.tables import write_scores
 from automl_cf.events import Event
 from automl_cf.suite import run as suite_run
+from automl_cf.suite.every import with_every_searcher
 from automl_cf.suite.study import Study, make_study
 
 OnEvent = Callable[[Event], None]
@@ -22,7 +23,7 @@ def run_study(study: Study, out: Path | str | None = None, on_event: OnEvent | N
     Raises InputError before anything runs if the study, its data or the folder will not do.
     """
     folder = Path(out) if out else Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    suite_run.start(study, folder, on_event)
+    suite_run.start(with_every_searcher(study), folder, on_event)
     return report(folder)
 
 
@@ -47,16 +48,19 @@ def load(folder: Path | str) -> Run:
 
 
 def compare(
-    dataset: str = "ml-100k",
-    searchers: Sequence[str | dict[str, Any]] = ("bias-only", "single-op", "sif-robust", "random"),
+    dataset: str | dict[str, Any] = "ml-100k",
+    searchers: str | Sequence[str | dict[str, Any]] = ("bias-only", "single-op", "sif-robust", "random"),
     seeds: Sequence[int] = (1, 2),
     out: Path | str | None = None,
     **study: Any,
 ) -> Run:
-    """Compare searchers on a data set. Further keywords are a study's keys, such as `budget={"seconds": 30}`.
+    """Compare searchers on a data set; "all" stands for every one that can search it.
+
+    Further keywords are a study's keys, such as `budget={"seconds": 30}`; by default it is 20 s of search a cell.
 
     Raises InputError with one sentence for whatever is wrong.
     """
-    values = {"name": "compare", "budget": {"seconds": 30}, **study}
-    values |= {"datasets": [dataset], "searchers": list(searchers), "seeds": list(seeds)}
+    listed = [searchers] if isinstance(searchers, str) else list(searchers)
+    values = {"name": "compare", "budget": {"seconds": 20}, **study}
+    values |= {"datasets": [dataset], "searchers": listed, "seeds": list(seeds)}
     return run_study(make_study(values, "compare"), out)

@@ -83,6 +83,7 @@ def _problems(run: Run, cells: pd.DataFrame) -> list[str]:
         if len(bad):
             kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
             lines.append(f"{searcher}: {bad.sum()} of {len(trials)} trials gave no result ({kinds})")
+    lines += [f"{left_out['name']} was left out: {left_out['reason']}" for left_out in run.study.get("skipped", ())]
     return ["## What went wrong", _bullets(lines)] if lines else []
 
 

@@ -69,7 +69,7 @@ def compare(
     searchers: Annotated[
         list[str] | None,
         typer.Option(
-            help="Searchers, separated by commas or repeated (see: automl-cf list searchers).",
+            help="Searchers, separated by commas or repeated (see: automl-cf list searchers), or all.",
             show_default=", ".join(comparing.SEARCHERS),
             metavar="NAME,...",
         ),

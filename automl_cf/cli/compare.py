@@ -14,7 +14,7 @@ DATASET = "ml-100k"
 SEARCHERS = ("bias-only", "single-op", "sif", "sif-robust", "sif-no-auto", "random", "bayes")
 DIM = "8"
 SEEDS = "2"
-SECONDS = 30.0
+SECONDS = 20.0
 
 _MOST_SEEDS = 1000  # more are surely one seed's number, meant as such
 

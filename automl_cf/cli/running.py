@@ -31,7 +31,11 @@ def load() -> None:
 def run(study: "Study", out: Path | None) -> None:
     """Run a study, by default into results/NAME-DATE-TIME, and print its result."""
     from automl_cf import api
+    from automl_cf.suite.every import with_every_searcher
 
+    study = with_every_searcher(study)
+    for left_out in study.skipped:
+        typer.echo(f"left out: {left_out.reason}", err=True)
     folder = out or Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display))
 

@@ -43,7 +43,7 @@ class _Data:
         self._splits: dict[tuple[str, int], Split] = {}
         self._search_data: dict[tuple[str, int], SearchData] = {}
         for dataset in self.datasets.values():
-            study.check(dataset.ratings.order, dataset.truth and dataset.truth.architecture)
+            study.check(dataset.ratings.order, dataset.architecture)
 
     def split(self, cell: Cell) -> Split:
         """The split of a cell's data set and seed."""
@@ -177,9 +177,8 @@ class _Run:
             checkpoints = [event["file"] for event in past if event["kind"] == "checkpoint"]
             saved = (self.store.folder / checkpoints[-1]).read_bytes() if checkpoints else None
             data = self.data.search_data(cell)
-            truth = self.data.datasets[cell.dataset].truth
-            attempt = _next_attempt(self.events, cell)
-            jobs.append(CellJob(self.study, cell, data, past, saved, attempt, truth and truth.architecture))
+            attempt, truth = _next_attempt(self.events, cell), self.data.datasets[cell.dataset].architecture
+            jobs.append(CellJob(self.study, cell, data, past, saved, attempt, truth))
         return jobs
 
     def _score_jobs(self) -> list[Job]:

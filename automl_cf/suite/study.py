@@ -80,6 +80,13 @@ class SearcherEntry(_Named):
     space: SpaceEntry | None = None
 
 
+class Skipped(_Part):
+    """A searcher that `all` left out, and why."""
+
+    name: str
+    reason: str
+
+
 class Budget(_Part):
     """What ends a cell's search, whichever comes first. `seconds` counts think + train + validate."""
 
@@ -135,6 +142,7 @@ class Study(_Part):
     space: SpaceEntry = SpaceEntry()
     scoring: Scoring = Scoring()
     resources: Resources = Resources()
+    skipped: tuple[Skipped, ...] = ()
 
     @field_validator("dims", "seeds")
     @classmethod
@@ -202,12 +210,16 @@ class Study(_Part):
                 'engine = "reference".'
             )
         for entry in self.searchers:
-            build(entry.name, self.search_task(entry, order, 0, self.dims[0], truth=truth), entry.options)
-            one_shot = searchers.get(entry.name).capabilities.one_shot
-            if one_shot and self.budget.seconds is None and self.budget.visits is None:
-                raise InputError(
-                    f"budget: searcher '{entry.title}' is one-shot and has no trials to count; give seconds or visits."
-                )
+            self.check_searcher(entry, order, truth)
+
+    def check_searcher(self, entry: SearcherEntry, order: int, truth: Architecture | None) -> None:
+        """Raise InputError if this searcher cannot search such data under the study's budget."""
+        build(entry.name, self.search_task(entry, order, 0, self.dims[0], truth=truth), entry.options)
+        one_shot = searchers.get(entry.name).capabilities.one_shot
+        if one_shot and self.budget.seconds is None and self.budget.visits is None:
+            raise InputError(
+                f"budget: searcher '{entry.title}' is one-shot and has no trials to count; give seconds or visits."
+            )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from automl_cf.cf.data.sources import Source, obtain
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.registry import Registry
+from automl_cf.spaces.architecture import Architecture
 
 if TYPE_CHECKING:
     from automl_cf.cf.data.planted import Truth
@@ -28,6 +29,11 @@ class Dataset:
     sha256: str
     source: str
     truth: "Truth | None" = None
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """The interaction function that made planted data."""
+        return self.truth.architecture if self.truth else None
 
 
 datasets: Registry[Callable[..., Dataset]] = Registry("data set", "automl_cf.cf.data.sets", "automl_cf.datasets")

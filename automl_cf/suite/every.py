@@ -1,0 +1,32 @@
+"""`all` as a searcher's name: every registered searcher that can search the study's data."""
+
+from automl_cf.cf.data import load
+from automl_cf.errors import InputError
+from automl_cf.searchers import searchers
+from automl_cf.suite.study import SearcherEntry, Skipped, Study
+
+EVERY = "all"
+
+
+def with_every_searcher(study: Study) -> Study:
+    """The study with its entry `all` replaced; those left out stand in `skipped`, with the reason.
+
+    A study without that entry stays as it is. Raises InputError if its data cannot be loaded.
+    """
+    if EVERY not in [entry.name for entry in study.searchers]:
+        return study
+    named = {entry.name for entry in study.searchers}
+    fitting, skipped = [entry for entry in study.searchers if entry.name != EVERY], []
+    datasets = [load(entry.name, **entry.options) for entry in study.datasets]
+    for name in searchers.names():
+        if name in named:
+            continue
+        entry = SearcherEntry(name=name)
+        try:
+            for dataset in datasets:
+                study.check_searcher(entry, dataset.ratings.order, dataset.architecture)
+        except InputError as error:
+            skipped.append(Skipped(name=name, reason=str(error)))
+        else:
+            fitting.append(entry)
+    return study.model_copy(update={"searchers": tuple(fitting), "skipped": tuple(skipped)})
