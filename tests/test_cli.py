@@ -138,7 +138,7 @@ def test_the_default_study() -> None:
     assert [entry.title for entry in study.searchers] == [
         *("bias-only", "single-op", "sif", "sif-robust", "sif-no-auto", "random", "bayes"),
     ]
-    assert (study.dims, study.seeds, study.budget.seconds, study.budget.trials) == ((8,), (1, 2), 30, None)
+    assert (study.dims, study.seeds, study.budget.seconds, study.budget.trials) == ((8,), (1, 2), 20, None)
     assert (study.resources.backend, study.resources.workers, study.name) == ("ray", 0, "compare-ml-100k")
     study.check()
 

@@ -1,0 +1,16 @@
+"""Ray Tune's OptunaSearch: Optuna's TPE as users of Tune meet it."""
+
+from typing import Any
+
+from automl_cf.searchers._interface import searchers
+from automl_cf.searchers._tune import METRIC, TuneSearcher
+
+
+@searchers.register("tune-optuna")
+class TuneOptuna(TuneSearcher):
+    """`ray.tune.search.optuna.OptunaSearch` with its own sampler, in ask/tell form."""
+
+    def algorithm(self, space: dict[str, Any], seed: int) -> Any:
+        from ray.tune.search.optuna import OptunaSearch
+
+        return OptunaSearch(space, metric=METRIC, mode="min", seed=seed)
