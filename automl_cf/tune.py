@@ -46,9 +46,7 @@ class TuneSearch(Searcher):  # type: ignore[misc] # Ray's base class has no type
         stream = np.random.SeedSequence(seed)
         built = build(searcher, SearchTask(space, order, PAPER_L2_GRID, stream, dim, max_epochs), options or {})
         if not isinstance(built, AskTellSearcher):
-            raise InputError(
-                f"searcher '{searcher}' trains a supernet of its own; Tune needs one that proposes."
-            )
+            raise InputError(f"searcher '{searcher}' trains a supernet of its own; Tune needs one that proposes.")
         self._searcher = built
         self._numbers: dict[str, int] = {}
 

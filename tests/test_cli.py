@@ -159,7 +159,7 @@ def test_options_become_a_study(fake: FakeApi, tmp_path: Path) -> None:
     assert (values["dims"], values["seeds"]) == ((4, 8), (1, 3, 5))
     assert values["budget"] == {"trials": 7, "seconds": 2.5, "visits": 1000}
     assert (fake.study.resources.workers, fake.study.resources.gpus_per_cell) == (3, 0.5)
-    assert fake.study.training.engine == "reference"  # the one that uses GPUs
+    assert fake.study.training.engine == "batched"  # the one that uses GPUs
     assert fake.out == tmp_path / "new"
 
 

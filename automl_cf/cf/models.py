@@ -1,11 +1,13 @@
 """Model families: what an architecture's `model` names, and how one is trained, once or over the l2 grid."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from automl_cf.cf.approximator import train_approximator
+from automl_cf.cf.batched import Candidate, train_batched
 from automl_cf.cf.bias import BIAS_L2_GRID, train_bias
 from automl_cf.cf.fused import train_fused, warm_up
 from automl_cf.cf.interaction import train_interaction
@@ -44,10 +46,31 @@ class ModelFamily:
 models: Registry[ModelFamily] = Registry("model", None, "automl_cf.models")
 
 
+def _from_scratch(engine: Callable[..., Fit]) -> Trainer:
+    """The trainer that begins anew from the task's seed each time."""
+
+    def train(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+        rng = np.random.default_rng(task.seed)
+        return engine(architecture, task.data, task.training, dim=task.dim, l2=l2, rng=rng, meter=meter, epochs=epochs)
+
+    return train
+
+
 def _interaction(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    if task.training.engine == "batched":
+        return _train_batched([Candidate(architecture, l2, task.seed)], task, meter, epochs)[0]
     engine = train_fused if task.training.engine == "fused" else partial(train_interaction, device=task.device)
-    rng = np.random.default_rng(task.seed)
-    return engine(architecture, task.data, task.training, dim=task.dim, l2=l2, rng=rng, meter=meter, epochs=epochs)
+    return _from_scratch(engine)(architecture, task, l2, meter, epochs)
+
+
+def _train_batched(candidates: Sequence[Candidate], task: TrainingTask, meter: Meter, epochs: int | None) -> list[Fit]:
+    return train_batched(
+        candidates, task.data, task.training, dim=task.dim, meter=meter, device=task.device, epochs=epochs
+    )
+
+
+def _approximator(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    return _from_scratch(partial(train_approximator, device=task.device))(architecture, task, l2, meter, epochs)
 
 
 def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
@@ -55,6 +78,7 @@ def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: 
 
 
 models.register("interaction")(ModelFamily(_interaction))
+models.register("approximator")(ModelFamily(_approximator))
 models.register("bias-only")(ModelFamily(_bias, BIAS_L2_GRID))
 
 
@@ -81,6 +105,25 @@ def train(
     return family_of(architecture).train(architecture, task, float(chosen), meter, epochs)  # type: ignore[arg-type]
 
 
+def train_all(
+    candidates: Sequence[Candidate], task: TrainingTask, meter: Meter, epochs: int | None = None
+) -> list[Fit]:
+    """Train architectures with an l2 and a seed each (the task's own seed is not used); the fits in the same order.
+
+    The engine `batched` trains those of the family `interaction` at once; all else is trained one by one.
+    """
+    fits: dict[int, Fit] = {}
+    if task.training.engine == "batched":
+        together = [i for i, c in enumerate(candidates) if family_of(c.architecture) is models.get("interaction")]
+        found = _train_batched([candidates[i] for i in together], task, meter, epochs)
+        fits = dict(zip(together, found, strict=True))
+    for i, candidate in enumerate(candidates):
+        if i not in fits:
+            own = replace(task, seed=candidate.seed)
+            fits[i] = family_of(candidate.architecture).train(candidate.architecture, own, candidate.l2, meter, epochs)
+    return [fits[i] for i in range(len(candidates))]
+
+
 def l2_grid(architecture: Architecture, training: Training) -> tuple[float, ...]:
     """The values of l2 that the final retraining chooses from by validation (section 4.1)."""
     if "l2" in architecture:
@@ -94,7 +137,7 @@ def train_over_grid(architecture: Architecture, task: TrainingTask, meter: Meter
     The lower end 0 is no edge: there is nothing beyond it.
     """
     grid = l2_grid(architecture, task.training)
-    fits = [train(architecture, task, meter, l2) for l2 in grid]
+    fits = train_all([Candidate(architecture, l2, task.seed) for l2 in grid], task, meter)
     best = min(fits, key=lambda fit: fit.rmse if fit.status == "ok" else float("inf"))
     at_edge = len(grid) > 1 and (best.l2 == grid[-1] or (best.l2 == grid[0] and grid[0] > 0))
     return best, at_edge

@@ -15,21 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from automl_cf.cf.elementwise import MODE_VECTORS
-from automl_cf.cf.embeddings import (
-    Adagrad,
-    ColdRows,
-    DeviceRatings,
-    Penalty,
-    dtype_of,
-    initial_predictor,
-    initial_tables,
-    project_predictor,
-)
+from automl_cf.cf.embeddings import DeviceRatings
 from automl_cf.cf.interaction import InteractionFunction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.models import TrainingTask
 from automl_cf.cf.operations import operations
 from automl_cf.cf.shuffle import shuffled
+from automl_cf.cf.unrolled import Predict, TorchTables, to_numpy
 from automl_cf.errors import InputError
 from automl_cf.spaces.views.relaxation import Relaxation
 
@@ -70,7 +62,7 @@ def check_networks(relaxation: Relaxation, order: int) -> None:
             )
 
 
-class Supernet:
+class Supernet(TorchTables):
     """All operations of a relaxation over shared embeddings.
 
     `alpha` (one weight per operation, mostly zeros) says which operations speak, h = sum_m alpha_m w_m . O_m
@@ -81,24 +73,18 @@ class Supernet:
     def __init__(self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence) -> None:
         self.relaxation = relaxation
         self.meter = meter
-        self.training = task.training
-        self._device = task.device
-        self._dtype = dtype_of(task.training)
         self._rng = np.random.default_rng(seed)
-        data, order = task.data, task.data.train.order
+        order = task.data.train.order
         check_networks(relaxation, order)
-        self._parts: dict[Part, DeviceRatings] = {
-            "train": DeviceRatings.of(data.train, task.device, self._dtype),
-            "valid": DeviceRatings.of(data.valid, task.device, self._dtype),
-        }
-        self.tables = initial_tables(data.train.shape, task.dim, task.training, self._rng, task.device)
-        self.predictors = {
-            name: initial_predictor(operations.get(name).width(task.dim, order), task.training, self._rng, task.device)
-            for name in relaxation.operations
-        }
-        self._optimizer = Adagrad([*self.tables, *self.predictors.values()], task.training.learning_rate)
-        self._penalty = Penalty(self._parts["train"], data.train.shape, task.training.penalty)
-        self._cold = ColdRows(data.train, task.device)
+        super().__init__(
+            {name: operations.get(name).width(task.dim, order) for name in relaxation.operations},
+            task.data,
+            task.training,
+            dim=task.dim,
+            l2=task.training.search_l2,
+            rng=self._rng,
+            device=task.device,
+        )
 
     def epoch(self) -> Iterator[tuple[Rows, Rows]]:
         """Pairs of batches (validation rows, training rows), see `paired_batches`."""
@@ -111,7 +97,7 @@ class Supernet:
         """Gradients on one batch at the discrete `alpha`; for alpha's, every operation is evaluated."""
         with self.meter.timed("train"):
             batch = self._batch(part, rows)
-            networks = {name: self._tensor(v).requires_grad_() for name, v in vectors.items()}
+            networks = {name: v.requires_grad_() for name, v in self._tensors(vectors).items()}
             function = self._function(networks, self.relaxation.operations)
             transformed = function.transformed(self._cold.filled(self.tables))
             picked = [t.index_select(0, i) for t, i in zip(transformed, batch.indices, strict=True)]
@@ -128,82 +114,70 @@ class Supernet:
             by_network = torch.autograd.grad(loss, list(networks.values())) if networks else ()
             by_alpha = torch.stack(scores) @ residual.detach() * (2.0 / len(batch))
             self.meter.visit(len(batch) * len(scores))
-            return ArchitectureGradients(
-                _numpy(by_alpha), {name: _numpy(g) for name, g in zip(networks, by_network, strict=True)}
-            )
+            return _gradients(by_alpha, dict(zip(networks, by_network, strict=True)))
+
+    def unrolled_gradients(
+        self, alpha: Vector, vectors: Mapping[str, Vector], valid_rows: Rows, train_rows: Rows
+    ) -> ArchitectureGradients:
+        """Gradients on a validation batch after one step on a training batch, through that step; T stays.
+
+        Every operation is evaluated, whatever its weight. Differentiating the step is another pass over the
+        training batch.
+        """
+        with self.meter.timed("train"):
+            train, valid = self._batch("train", train_rows), self._batch("valid", valid_rows)
+            weights = self._tensor(alpha).requires_grad_()
+            networks = {name: v.requires_grad_() for name, v in self._tensors(vectors).items()}
+            spoken = dict(zip(self.relaxation.operations, weights, strict=True))
+            outer = [weights, *networks.values()]
+            by_alpha, *by_network = self._unrolled(outer, self._predict(spoken, networks), train, valid)
+            self.meter.visit((len(valid) + 2 * len(train)) * len(alpha))
+            return _gradients(by_alpha, dict(zip(networks, by_network, strict=True)))
 
     def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Rows) -> None:
         """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
         with self.meter.timed("train"):
-            batch = self._batch("train", rows)
             spoken = self._spoken(alpha)
-            parameters = [*self.tables, *(self.predictors[name] for name in spoken)]
-            for parameter in parameters:
-                parameter.requires_grad_()
-            prediction = self._predict(spoken, vectors, self.tables, batch)
-            loss = (prediction - batch.values).square().mean()
-            if self.training.search_l2 > 0:
-                loss = loss + self._penalty(self.tables, batch, self.training.search_l2)
-            gradients = torch.autograd.grad(loss, parameters)
-            for parameter in parameters:
-                parameter.requires_grad_(False)
-            by_predictor = dict(zip(spoken, gradients[len(self.tables) :], strict=True))
-            self._optimizer.step(
-                [*gradients[: len(self.tables)], *(by_predictor.get(name) for name in self.predictors)]
-            )
-            for name in spoken:
-                project_predictor(self.predictors[name])
-            self.meter.visit(len(batch) * len(spoken))
+            self._descend(self._predict(spoken, self._tensors(vectors)), spoken, self._batch("train", rows))
+            self.meter.visit(len(rows) * len(spoken))
 
     def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:
         """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
-        with self.meter.timed("validate"), torch.no_grad():
-            ratings = self._parts[part]
-            tables = self._cold.filled(self.tables)
-            prediction = self._predict(self._spoken(alpha), vectors, tables, ratings)
-            return (prediction - ratings.values).double().square().mean().sqrt().item()
+        with self.meter.timed("validate"):
+            return self._rmse(self._predict(self._spoken(alpha), self._tensors(vectors)), part)
 
     def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
         """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
-        parameters = enumerate(self._optimizer.parameters)
-        arrays: dict[str, NDArray[np.floating]] = {f"parameter{i}": _numpy(p) for i, p in parameters}
-        arrays |= {f"adagrad{i}": _numpy(s) for i, s in enumerate(self._optimizer.sums)}
-        return arrays, dict(self._rng.bit_generator.state)
+        return self._arrays(), dict(self._rng.bit_generator.state)
 
     def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], rng_state: dict[str, Any]) -> None:
         """The inverse of `state_dict`, exact."""
-        for i, parameter in enumerate(self._optimizer.parameters):
-            parameter.copy_(self._tensor(arrays[f"parameter{i}"]))
-            self._optimizer.sums[i].copy_(self._tensor(arrays[f"adagrad{i}"]))
+        self._load_arrays(arrays)
         self._rng.bit_generator.state = rng_state
-
-    def _batch(self, part: Part, rows: Rows) -> DeviceRatings:
-        return self._parts[part].take(torch.tensor(rows, dtype=torch.int64, device=self._device))
 
     def _spoken(self, alpha: Vector) -> dict[str, float]:
         """The operations that speak, with their weights."""
         weights = zip(self.relaxation.operations, alpha.tolist(), strict=True)
         return {name: weight for name, weight in weights if weight != 0}
 
-    def _predict(
-        self,
-        spoken: Mapping[str, float],
-        vectors: Mapping[str, Vector],
-        tables: Sequence[Tensor],
-        batch: DeviceRatings,
-    ) -> Tensor:
-        function = self._function({name: self._tensor(v) for name, v in vectors.items()}, tuple(spoken))
-        weighted = {name: weight * self.predictors[name] for name, weight in spoken.items()}
-        return function.predict(function.transformed(tables), weighted, batch.indices)
+    def _predict(self, spoken: Mapping[str, float] | Mapping[str, Tensor], networks: Mapping[str, Tensor]) -> Predict:
+        """h of equation (8), as a function of T."""
+        function = self._function(networks, tuple(spoken))
+
+        def predict(tables: Sequence[Tensor], predictors: Mapping[str, Tensor], batch: DeviceRatings) -> Tensor:
+            weighted = {name: weight * predictors[name] for name, weight in spoken.items()}
+            return function.predict(function.transformed(tables), weighted, batch.indices)
+
+        return predict
 
     def _function(self, networks: Mapping[str, Tensor], names: tuple[str, ...]) -> InteractionFunction:
         vectors = tuple(networks.get(name) for name in MODE_VECTORS[: len(self.tables)])
         activation = str(self.relaxation.space.constants.get("activation", "sigmoid"))
         return InteractionFunction(names, vectors, activation)
 
-    def _tensor(self, values: NDArray[np.floating]) -> Tensor:
-        return torch.tensor(np.asarray(values), dtype=self._dtype, device=self._device)
+    def _tensors(self, vectors: Mapping[str, Vector]) -> dict[str, Tensor]:
+        return {name: self._tensor(v) for name, v in vectors.items()}
 
 
-def _numpy(tensor: Tensor) -> Vector:
-    return tensor.detach().cpu().double().numpy().copy()
+def _gradients(by_alpha: Tensor, by_network: Mapping[str, Tensor]) -> ArchitectureGradients:
+    return ArchitectureGradients(to_numpy(by_alpha), {name: to_numpy(g) for name, g in by_network.items()})

@@ -40,9 +40,10 @@ class Training(BaseModel):
     l2_grid: tuple[NonNegativeFloat, ...] = Field(default=PAPER_L2_GRID, min_length=1)
     penalty: Literal["expected", "touched", "unsquared"] = "expected"
     precision: Literal["float32", "float64"] = "float32"
-    engine: Literal["fused", "reference"] = Field(
+    engine: Literal["fused", "reference", "batched"] = Field(
         default="fused",
-        description="fused: Numba kernels, matrices on the CPU; reference: PyTorch, any device",
+        description="fused: Numba kernels, matrices on the CPU; reference: PyTorch, any device; batched: the same for "
+        "many candidates at once",
     )
 
     @field_validator("l2_grid")
@@ -75,6 +76,43 @@ class Fit:
     model: Model | None = field(default=None, repr=False)
 
 
+class Progress:
+    """One training as its validation sees it: the curve so far, and the state with the best validation RMSE.
+
+    `patience` is the number of epochs without a better RMSE after which it ends.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.curve: list[float] = []
+        self._best, self._best_epoch = float("inf"), 0
+        self._model: Model | None = None
+        self._reference, self._last_gain = float("inf"), 0
+
+    def goes_on(self, rmse: float, freeze: Callable[[], Model]) -> bool:
+        """Take note of an epoch's validation RMSE, and tell whether another epoch is worth it.
+
+        `freeze` gives the model that `rmse` was measured on; it is called if that is the best so far. A non-finite
+        `rmse` ends the training.
+        """
+        self.curve.append(rmse)
+        epoch = len(self.curve)
+        if not np.isfinite(rmse):
+            return False
+        if rmse < self._best:
+            self._best, self._best_epoch, self._model = rmse, epoch, freeze()
+        if rmse < self._reference - _MIN_GAIN:
+            self._reference, self._last_gain = rmse, epoch
+        return epoch - self._last_gain < self.patience
+
+    def fit(self, l2: float) -> Fit:
+        """What the training came to: `diverged` if its last RMSE is not finite, else `ok`."""
+        epochs, curve = len(self.curve), tuple(self.curve)
+        if not np.isfinite(curve).all():
+            return Fit("diverged", float("nan"), l2, epochs, self._best_epoch, curve)
+        return Fit("ok", self._best, l2, epochs, self._best_epoch, curve, self._model)
+
+
 def train_until_best(
     training: Training,
     epochs: int | None,
@@ -89,22 +127,13 @@ def train_until_best(
     overrides the training's `max_epochs` (a lower fidelity). A non-finite RMSE ends it with status
     `diverged`. Raises `BudgetExhausted` through `meter.check()`.
     """
-    curve: list[float] = []
-    best, best_epoch, model = float("inf"), 0, None
-    last_gain, reference = 0, float("inf")
-    for epoch in range(1, (epochs or training.max_epochs) + 1):
+    progress = Progress(training.patience)
+    for _ in range(epochs or training.max_epochs):
         with meter.timed("train"):
             train_epoch()
         with meter.timed("validate"):
             rmse, freeze = validate()
-        curve.append(rmse)
-        if not np.isfinite(rmse):
-            return Fit("diverged", float("nan"), l2, epoch, best_epoch, tuple(curve))
-        if rmse < best:
-            best, best_epoch, model = rmse, epoch, freeze()
-        if rmse < reference - _MIN_GAIN:
-            reference, last_gain = rmse, epoch
-        elif epoch - last_gain >= training.patience:
+        if not progress.goes_on(rmse, freeze):
             break
         meter.check()
-    return Fit("ok", best, l2, len(curve), best_epoch, tuple(curve), model)
+    return progress.fit(l2)

@@ -104,9 +104,10 @@ def compare(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="fused: fast on the CPU, matrices only. reference: any device, tensors, too.",
-            show_default="fused, or with GPUs reference",
-            metavar="fused|reference",
+            help="fused: fast on the CPU, matrices only. reference: any device, tensors, too. batched: as reference, "
+            "and the lambda grid at once.",
+            show_default="fused, or with GPUs batched",
+            metavar="fused|reference|batched",
         ),
     ] = None,
     backend: Annotated[

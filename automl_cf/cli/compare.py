@@ -67,7 +67,7 @@ def compare_study_values(
         "dims": _distinct("--dim", _integers("--dim", dim, "a number, or several, such as 4,8,16")),
         "seeds": _seeds(seeds),
         "budget": given or {"seconds": SECONDS},
-        "training": {"engine": engine or ("reference" if gpus_per_worker else "fused")},
+        "training": {"engine": engine or ("batched" if gpus_per_worker else "fused")},
         "resources": {"backend": backend, "workers": workers, "gpus_per_cell": gpus_per_worker},
     }
 

@@ -1,13 +1,16 @@
 """The Ray backend: one Tune trial per cell, actors reused, the driver owning the event log.
 
 An event is durable when it is acknowledged: `tune.report` returns only after the driver's callbacks ran, and ours
-writes the event to the store. Workers need no disk in common with the driver.
+writes the event to the store. That takes a few milliseconds, so a thread waits for it while the worker goes on, at most
+`_AHEAD` events ahead. Workers need no disk in common with the driver.
 """
 
 import json
 import logging
 import os
+import queue
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,6 +37,7 @@ from ray.tune import Callback, CheckpointConfig, RunConfig, TuneConfig
 
 _EVENT = "event"  # one JSON string: Tune overwrites keys that it knows, such as `config` and `timestamp`
 _FILES = "files"
+_AHEAD = 3  # a trial's last event, perhaps an incumbent, the next trial's first
 
 # Tune pickles callbacks; the store cannot be, so a callback names its sink instead of holding it.
 _SINKS: "dict[int, Emit]" = {}
@@ -52,6 +56,39 @@ class _EventWriter(Callback):
             _SINKS[self.sink](json.loads(result[_EVENT]), result.get(_FILES) or None)
 
 
+class _Reporter:
+    """Reports a worker's events in their order, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(maxsize=_AHEAD)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._report, daemon=True)
+        self._thread.start()
+
+    def emit(self, event: "Event", files: dict[str, bytes] | None = None) -> None:
+        """Hand an event over; waits while `_AHEAD` others are on their way. Raises what a report raised."""
+        self._waiting.put({_EVENT: json.dumps(event, allow_nan=False), _FILES: files or {}})
+        self._raise()
+
+    def finish(self) -> None:
+        """Wait until all is acknowledged. Raises what a report raised."""
+        self._waiting.put(None)
+        self._thread.join()
+        self._raise()
+
+    def _report(self) -> None:
+        while (report := self._waiting.get()) is not None:
+            if self._error is None:
+                try:
+                    tune.report(report)
+                except BaseException as error:  # how Tune ends a trial, too: the worker is to learn of it
+                    self._error = error
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
 def _worker(config: dict[str, Any], jobs: "Sequence[Job]") -> None:
     """What one Tune trial does.
 
@@ -63,10 +100,9 @@ def _worker(config: dict[str, Any], jobs: "Sequence[Job]") -> None:
 
     setup = time.perf_counter() - start
 
-    def emit(event: dict[str, Any], files: dict[str, bytes] | None = None) -> None:
-        tune.report({_EVENT: json.dumps(event, allow_nan=False), _FILES: files or {}})
-
-    run_job(jobs[config["job"]], emit, setup)
+    reporter = _Reporter()
+    run_job(jobs[config["job"]], reporter.emit, setup)
+    reporter.finish()
     # A trial's last report reaches callbacks by another way; make it one without an event.
     tune.report({"finished": True})
 

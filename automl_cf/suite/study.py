@@ -207,7 +207,7 @@ class Study(_Part):
         if self.training.engine == "fused" and (self.resources.device != "cpu" or order != 2):
             raise InputError(
                 "training.engine is 'fused', which trains matrices on the CPU only; GPUs and tensors need "
-                'engine = "reference".'
+                'engine = "reference" or "batched".'
             )
         for entry in self.searchers:
             self.check_searcher(entry, order, truth)

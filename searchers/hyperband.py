@@ -1,0 +1,16 @@
+"""Hyperband (Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, JMLR 2018), around any ask/tell searcher, with epochs
+as the resource."""
+
+from collections.abc import Iterator
+from itertools import cycle
+
+from automl_cf.searchers._halving import BracketSearcher
+from automl_cf.searchers._interface import searchers
+
+
+@searchers.register("hyperband")
+class Hyperband(BracketSearcher):
+    """Algorithm 1 over and over: from the bracket that halves most often to the one that trains all in full."""
+
+    def halvings(self) -> Iterator[int]:
+        return cycle(range(len(self.rungs) - 1, -1, -1))
