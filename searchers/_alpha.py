@@ -4,17 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from automl_cf.cf.elementwise import project_to_ball
 from automl_cf.cf.problem import Incumbent, Problem
 from automl_cf.cf.supernet import ArchitectureGradients, Rows, Supernet, Vector
-from automl_cf.searchers._interface import Arrays, OneShotSearcher, SearchTask
 from automl_cf.searchers.sif import Lane
-from automl_cf.spaces.views.relaxation import relax
 
 
 def softmax(logits: Vector) -> Vector:
@@ -80,22 +76,3 @@ class MixtureLane(GradientLane):
 
     def _random_alpha(self) -> Vector:
         return self.rng.normal(0.0, 1e-3, len(self.relaxation.operations))
-
-
-class LaneSearcher(OneShotSearcher):
-    """Searches on one lane, `lane`, which a subclass makes in `start`, for `options.epochs` epochs."""
-
-    lane: GradientLane
-
-    def __init__(self, task: SearchTask, options: Any) -> None:
-        super().__init__(task, options)
-        self.relaxation = relax(task.space)
-
-    def step(self) -> Incumbent | None:
-        return self.lane.epoch() if self.lane.epochs < self.options.epochs else None
-
-    def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
-        return self.lane.state_dict()
-
-    def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], values: Mapping[str, Any]) -> None:
-        self.lane.load_state_dict(arrays, values)

@@ -19,9 +19,9 @@ from pydantic import Field
 
 from automl_cf.cf.problem import Problem
 from automl_cf.cf.supernet import Rows, Vector
-from automl_cf.searchers._alpha import GradientLane, LaneSearcher, on_pytorch
+from automl_cf.searchers._alpha import GradientLane, on_pytorch
 from automl_cf.searchers._interface import Capabilities, searchers
-from automl_cf.searchers.sif import SifOptions, prox_c2
+from automl_cf.searchers.sif import LaneSearcher, SifOptions, prox_c2
 from automl_cf.spaces.views.relaxation import Relaxation
 
 

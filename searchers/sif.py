@@ -168,19 +168,14 @@ class Lane:
         return project_to_ball(near_identity((size - 1) // 3, activation, bound) + 0.1 * noise, bound)
 
 
-@searchers.register("sif")
-class Sif(OneShotSearcher):
-    """Algorithm 2 as published."""
+class LaneSearcher(OneShotSearcher):
+    """Searches on one lane, which a subclass makes in `start`, for `options.epochs` epochs."""
 
-    Options = SifOptions
-    part: ClassVar[Part] = "valid"
+    lane: Lane
 
-    def __init__(self, task: SearchTask, options: SifOptions) -> None:
+    def __init__(self, task: SearchTask, options: Any) -> None:
         super().__init__(task, options)
         self.relaxation = relax(task.space)
-
-    def start(self, problem: Problem) -> None:
-        self.lane = Lane(problem, self.relaxation, self.options, self.seed, self.part)
 
     def step(self) -> Incumbent | None:
         return self.lane.epoch() if self.lane.epochs < self.options.epochs else None
@@ -190,3 +185,14 @@ class Sif(OneShotSearcher):
 
     def load_state_dict(self, arrays: Mapping[str, NDArray[np.floating]], values: Mapping[str, Any]) -> None:
         self.lane.load_state_dict(arrays, values)
+
+
+@searchers.register("sif")
+class Sif(LaneSearcher):
+    """Algorithm 2 as published."""
+
+    Options = SifOptions
+    part: ClassVar[Part] = "valid"
+
+    def start(self, problem: Problem) -> None:
+        self.lane = Lane(problem, self.relaxation, self.options, self.seed, self.part)

@@ -20,9 +20,9 @@ from pydantic import Field
 
 from automl_cf.cf.problem import Problem
 from automl_cf.cf.supernet import Part, Rows
-from automl_cf.searchers._alpha import LaneSearcher, MixtureLane, by_logits, softmax
+from automl_cf.searchers._alpha import MixtureLane, by_logits, softmax
 from automl_cf.searchers._interface import searchers
-from automl_cf.searchers.sif import SifOptions
+from automl_cf.searchers.sif import LaneSearcher, SifOptions
 from automl_cf.spaces.views.relaxation import Relaxation
 
 
