@@ -9,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 # spaces/ and benchmarks/ into automl_cf that an editable install makes at run time, so they read this.
 TREE := build/tree
 
-.PHONY: compare test test-slow lint clean
+.PHONY: compare test test-slow bench lint clean
 .DEFAULT_GOAL := test
 
 compare: $(STAMP)
@@ -20,6 +20,12 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
+
+# The peer is welcome, not needed: where it cannot be installed, its row is left out.
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt scikit-surprise || \
+		echo "scikit-surprise cannot be installed here, so its row will be left out." >&2
+	$(BIN)/python -m automl_cf.benchmarks.speed
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -42,7 +42,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         figures.append(figure)
         return stem, stem
 
-    monkeypatch.setattr(module, "_save", keep)
+    monkeypatch.setattr(module, "save_figure", keep)
     return figures
 
 

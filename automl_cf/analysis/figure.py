@@ -25,7 +25,7 @@ _LINE_HEIGHT = 1.35 * _CAPTION_SIZE / 72  # inches
 _CHARACTERS_PER_INCH = 15.5
 
 # The same run gives the same file: no date, and identifiers that are not random.
-_RC: dict[Any, Any] = {"svg.hashsalt": "automl-cf"}
+REPRODUCIBLE: dict[Any, Any] = {"svg.hashsalt": "automl-cf"}
 _METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
 
 
@@ -48,7 +48,7 @@ def draw_curve(run: Run, path_stem: str | Path, clock: str = "deliverable", log_
     looks = styles(run.cells["searcher"])
     rows = [list(groups(cells, "dataset", "dim")) for _, cells in groups(run.cells, "dataset")]
     columns = max(map(len, rows))
-    with mpl.rc_context(_RC), sns.axes_style("whitegrid"), sns.plotting_context("paper"):
+    with mpl.rc_context(REPRODUCIBLE), sns.axes_style("whitegrid"), sns.plotting_context("paper"):
         figure = Figure(figsize=(_PANEL_WIDTH * columns + _LEGEND_WIDTH, _PANEL_HEIGHT * len(rows)))
         FigureCanvasAgg(figure)
         notes = []
@@ -63,7 +63,7 @@ def draw_curve(run: Run, path_stem: str | Path, clock: str = "deliverable", log_
             axes[0].set_ylabel("test RMSE / std of all ratings")
         _add_legend(figure, looks)
         _add_caption(figure, " ".join([_caption(run, clock, means), *notes]))
-        return _save(figure, Path(path_stem))
+        return save_figure(figure, Path(path_stem))
 
 
 def _draw_panel(ax: Axes, panel: pd.DataFrame, looks: dict[str, Style], log_time: bool) -> list[str]:
@@ -202,7 +202,8 @@ def _add_caption(figure: Figure, caption: str) -> None:
     )
 
 
-def _save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure as ``stem`` with .svg and .png: the same files again if it was drawn under `REPRODUCIBLE`."""
     svg, png = (stem.with_name(f"{stem.name}.{form}") for form in ("svg", "png"))
     for target in (svg, png):
         form = target.suffix[1:]
