@@ -5,10 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl_cf.analysis.figure import draw_curve
 from automl_cf.analysis.run import Run
-from automl_cf.analysis.summary import write_summary
-from automl_cf.analysis.tables import write_scores
 from automl_cf.events import Event
 from automl_cf.suite import run as suite_run
 from automl_cf.suite.every import with_every_searcher
@@ -35,6 +32,11 @@ def resume(folder: Path | str, on_event: OnEvent | None = None) -> Run:
 
 def report(folder: Path | str) -> Run:
     """Redraw a run's curve, summary and tables from its stored events; trains nothing."""
+    # Only here: the figure's libraries take seconds to import, which a run need not wait for to begin.
+    from automl_cf.analysis.figure import draw_curve
+    from automl_cf.analysis.summary import write_summary
+    from automl_cf.analysis.tables import write_scores
+
     run = Run.load(Path(folder))
     write_scores(run)
     draw_curve(run, run.path / "curve")
