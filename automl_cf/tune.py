@@ -9,7 +9,7 @@ tuner = tune.Tuner(
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from ray.tune.search import Searcher
@@ -21,7 +21,7 @@ from automl_cf.searchers import AskTellSearcher, SearchTask, build
 from automl_cf.spaces.space import Space
 
 
-class TuneSearch(Searcher):  # type: ignore[misc] # Ray's base class has no types
+class TuneSearch(Searcher):
     """An ask/tell searcher of ours as a search algorithm of Tune.
 
     A trial's config is the architecture's JSON, and `epochs` where the searcher limits the training (a lower fidelity).
@@ -55,11 +55,11 @@ class TuneSearch(Searcher):  # type: ignore[misc] # Ray's base class has no type
         self._metric, self._mode = metric or self._metric, mode or self._mode
         return not config
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's config, or that there are no more."""
         proposals = self._searcher.ask(1)
         if not proposals:
-            return str(Searcher.FINISHED)
+            return cast(None, Searcher.FINISHED)  # a text, which Ray's own types forget
         (proposal,) = proposals
         self._numbers[trial_id] = proposal.id
         limit = {} if proposal.epochs is None else {"epochs": proposal.epochs}
@@ -67,7 +67,7 @@ class TuneSearch(Searcher):  # type: ignore[misc] # Ray's base class has no type
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the searcher: a trial with an error, or without a finite metric, has failed."""
-        value = None if error or result is None else result.get(self._metric)
+        value = None if error or result is None else result.get(str(self._metric))
         number = self._numbers.pop(trial_id)
         if value is None or not np.isfinite(value):
             self._searcher.tell(number, Evaluation("failed", None, error="the trial gave no result"))

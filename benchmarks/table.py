@@ -16,7 +16,6 @@ from automl_cf.cf.models import TrainingTask, prepare, train
 from automl_cf.cf.splits import random_split
 from automl_cf.cf.table import Row, Table, architectures, interaction_of
 from automl_cf.cf.training import Training
-from automl_cf.events import CLOCK_KINDS
 from automl_cf.suite.ledger import Ledger
 from automl_cf.suite.streams import stream
 from automl_cf.suite.study import Budget
@@ -42,7 +41,9 @@ def trainings(dataset: Dataset, seeds: Sequence[int], training: Training, dim: i
             ok = fit.model is not None
             yield Row(
                 seed=seed,
-                **{key: str(value) for key, value in architecture.items()},
+                operation=str(architecture["operation"]),
+                users=str(architecture["users"]),
+                items=str(architecture["items"]),
                 status=fit.status,
                 rmse=fit.rmse if ok else None,
                 test=rmse(fit.model.predict(split.test.indices), target) if fit.model else None,
@@ -50,7 +51,8 @@ def trainings(dataset: Dataset, seeds: Sequence[int], training: Training, dim: i
                 best_epoch=fit.best_epoch,
                 curve=fit.curve,
                 visits=ledger.visits,
-                **{kind: round(clock[kind], 6) for kind in CLOCK_KINDS if kind in ("train", "validate")},
+                train=round(clock["train"], 6),
+                validate=round(clock["validate"], 6),
             )
 
 
@@ -61,10 +63,10 @@ def summary(tables: dict[str, Table], command: str) -> str:
     lines += ["| Data set | Architectures | Seeds | Best | Its validation | Its test | Median validation | Worst |"]
     lines += ["|" + " --- |" * 8]
     for name, table in tables.items():
-        mean = table.rows.groupby(["operation", "users", "items"])[["rmse", "test"]].mean()
-        best = mean["rmse"].idxmin()
-        cells = [name, str(len(mean)), ", ".join(map(str, table.seeds)), " / ".join(best)]
-        cells += [f"{value:.4f}" for value in (*mean.loc[best], mean["rmse"].median(), mean["rmse"].max())]
+        mean = table.rows.groupby(["operation", "users", "items"])[["rmse", "test"]].mean().reset_index()
+        best = mean.sort_values("rmse").iloc[0]
+        cells = [name, str(len(mean)), ", ".join(map(str, table.seeds)), " / ".join(map(str, best.iloc[:3]))]
+        cells += [f"{v:.4f}" for v in (best["rmse"], best["test"], mean["rmse"].median(), mean["rmse"].max())]
         lines += [f"| {' | '.join(cells)} |"]
     return "\n".join(lines) + "\n"
 

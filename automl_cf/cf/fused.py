@@ -42,7 +42,7 @@ class FusedTables:
         l2: float,
     ) -> None:
         _check(names, data)
-        self.dtype: type = np.float64 if training.precision == "float64" else np.float32
+        self.dtype: Any = np.float64 if training.precision == "float64" else np.float32
         shape, longest = data.train.shape, max(len(data.train), len(data.valid))
         counts = [data.train.counts(mode) for mode in range(2)]
         tables = [rng.normal(0.0, training.init_scale, (n, dim)).astype(self.dtype) for n in shape]
@@ -104,7 +104,7 @@ class FusedTables:
         x, value, slope = np.zeros((3, kernels.whole_lanes(table.size)), self.dtype)
         x[: table.size] = table.ravel()
         kernels.transform(x, table.size, vector, activation, value, slope)
-        return value[: table.size].reshape(table.shape)
+        return np.asarray(value[: table.size].reshape(table.shape))
 
     def predict(self, transformed: tuple[Array, Array], alpha: Array, pairs: Array) -> Array:
         """The scores of all ratings of a part, (n,)."""

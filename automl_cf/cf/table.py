@@ -123,7 +123,8 @@ class Table:
 
     @cached_property
     def _index(self) -> dict[tuple[Any, ...], dict[str, Any]]:
-        return {(row["seed"], *(row[k] for k in _KEY)): row for row in self.rows.to_dict("records")}
+        records: list[dict[str, Any]] = self.rows.to_dict("records")  # type: ignore[assignment] # their keys are texts
+        return {(row["seed"], *(row[k] for k in _KEY)): row for row in records}
 
     def row(self, architecture: Architecture, seed: int) -> dict[str, Any]:
         """The training of an architecture; raises InputError for one that is not in the table."""
