@@ -4,6 +4,7 @@ The best are trained again for eta times as many epochs, up to the study's `max_
 scratch, since a study keeps no state of a training to resume; its epochs are paid in full.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -127,9 +128,9 @@ class BracketSearcher(Halving):
         self._open: list[Bracket] = []
         self._jobs: dict[int, tuple[Bracket, Proposal]] = {}
 
+    @abstractmethod
     def halvings(self) -> Iterator[int]:
         """How often each bracket halves: s of the papers, from 0 to one less than the number of rungs."""
-        raise NotImplementedError
 
     def propose(self, number: int) -> Proposal | None:
         for bracket in self._open:

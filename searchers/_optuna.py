@@ -37,7 +37,7 @@ class OptunaSearcher(AskTellSearcher):
         super().__init__(task, options)
         from optuna import create_study
 
-        with _no_information():
+        with without_information():
             self._study = create_study(sampler=self.sampler(int(self.rng.integers(2**31 - 1))))
         self._trials: dict[int, Trial] = {}
 
@@ -60,7 +60,7 @@ class OptunaSearcher(AskTellSearcher):
 
 
 @contextmanager
-def _no_information() -> Iterator[None]:
+def without_information() -> Iterator[None]:
     """Keep Optuna, meanwhile, from logging what is no warning: that a study was created."""
     from optuna import logging
 

@@ -33,11 +33,11 @@ class EvolutionOptions:
 class Evolution(AskTellSearcher):
     """The first P architectures are random; each later one is a mutation of the best of S drawn from the last P.
 
-    The population is the last P that were told, so the oldest dies, however good; S are drawn with replacement. While
-    several proposals are pending, it is those told by then. A mutation changes one parameter, drawn uniformly from those
-    that exist in the parent: a choice to another option, a number or vector by a Gaussian step in the unit cube,
-    reflected at its walls. The genome is the whole point of the cube, so that a parameter that ceases to exist keeps
-    its value for descendants in which it exists again.
+    The population is the last P that were told, so the oldest dies, however good; S are drawn with replacement. Several
+    proposals may be pending: a parent is drawn from those told by then. A mutation changes one parameter, drawn
+    uniformly from those that exist in the parent: a choice to another option, a number or vector by a Gaussian step in
+    the unit cube, reflected at its walls. The genome is the whole point of the cube, so that a parameter that ceases to
+    exist keeps its value for descendants in which it exists again.
     """
 
     Options = EvolutionOptions

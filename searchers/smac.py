@@ -19,6 +19,7 @@ from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.views.configspace import configuration_space, from_configuration
 
 if TYPE_CHECKING:
+    from smac.acquisition.maximizer.local_search import LocalSearch
     from smac.runhistory import TrialInfo
 
 
@@ -55,7 +56,9 @@ class Smac(AskTellSearcher):
             n_trials=options.trials,
             seed=int(self.rng.integers(2**31 - 1)),
         )
-        self._smac = HyperparameterOptimizationFacade(scenario, logging_level=False)
+        maximizer = HyperparameterOptimizationFacade.get_acquisition_maximizer(scenario)
+        in_order(maximizer._local_search)
+        self._smac = HyperparameterOptimizationFacade(scenario, acquisition_maximizer=maximizer, logging_level=False)
         self._trials: dict[int, TrialInfo] = {}
         self._worst: float | None = None
 
@@ -77,3 +80,13 @@ class Smac(AskTellSearcher):
         else:
             value = TrialValue(1.0 if self._worst is None else self._worst, status=StatusType.CRASHED)
         self._smac.tell(self._trials.pop(number), value, save=False)
+
+
+def in_order(search: "LocalSearch") -> None:
+    """Have a local search begin at its points in an order of their own, not in that of a set.
+
+    SMAC 2.4 keeps them in a set of objects whose hash is that of a string, so that its proposals depend on
+    PYTHONHASHSEED: another process would neither repeat a run nor resume it.
+    """
+    in_a_sets_order = search._get_init_points_from_previous_configs
+    search._get_init_points_from_previous_configs = lambda *given: sorted(in_a_sets_order(*given), key=repr)

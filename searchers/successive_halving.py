@@ -10,7 +10,7 @@ from automl_cf.searchers._interface import searchers
 
 @searchers.register("successive-halving")
 class SuccessiveHalving(BracketSearcher):
-    """Brackets of eta^s architectures, s being the number of rungs less one: each time one is left to be trained in full."""
+    """Brackets of eta^s architectures, halved s times: the one that is left is trained in full, then another begins."""
 
     def halvings(self) -> Iterator[int]:
         return repeat(len(self.rungs) - 1)

@@ -27,7 +27,7 @@ class TuneHyperopt(TuneSearcher):
         from ray.tune.search.hyperopt import HyperOptSearch
 
         return HyperOptSearch(
-            space,
+            HyperOptSearch.convert_search_space(space),
             metric=METRIC,
             mode="min",
             random_state_seed=seed,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from automl_cf.searchers._interface import searchers
+from automl_cf.searchers._optuna import without_information
 from automl_cf.searchers._tune import METRIC, TuneSearcher
 
 
@@ -13,4 +14,5 @@ class TuneOptuna(TuneSearcher):
     def algorithm(self, space: dict[str, Any], seed: int) -> Any:
         from ray.tune.search.optuna import OptunaSearch
 
-        return OptunaSearch(space, metric=METRIC, mode="min", seed=seed)
+        with without_information():
+            return OptunaSearch(OptunaSearch.convert_search_space(space), metric=METRIC, mode="min", seed=seed)
