@@ -1,7 +1,8 @@
 """What successive halving, Hyperband and ASHA share: an inner searcher proposes, they say for how many epochs to train.
 
 The best are trained again for eta times as many epochs, up to the study's `max_epochs`. Each training starts from
-scratch, since a study keeps no state of a training to resume; its epochs are paid in full.
+scratch, since a study keeps no state of a training to resume; its epochs are paid in full. A budget of trials counts
+each of them as one, however short: budgets of visits or seconds compare these searchers fairly.
 """
 
 from abc import abstractmethod

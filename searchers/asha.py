@@ -13,10 +13,11 @@ from automl_cf.spaces.architecture import Architecture
 
 @searchers.register("asha")
 class Asha(Halving):
-    """Algorithm 2 with s = 0: never waits for a rung to be complete, promotes what is in the best 1/eta of it by now.
+    """Asynchronous successive halving of another searcher's proposals: the best 1/eta of a rung by now go on.
 
-    Since anything may still be promoted later, the inner searcher is told of each architecture's evaluation on the
-    lowest rung, the one that all have in common. What failed is not promoted.
+    It is Algorithm 2 with s = 0 and waits for no rung to be complete. Since anything may still be promoted later, the
+    inner searcher is told of each architecture's evaluation on the lowest rung, the one that all have in common. What
+    failed is not promoted.
     """
 
     def __init__(self, task: SearchTask, options: HalvingOptions) -> None:

@@ -31,7 +31,7 @@ class EvolutionOptions:
 
 @searchers.register("evolution")
 class Evolution(AskTellSearcher):
-    """The first P architectures are random; each later one is a mutation of the best of S drawn from the last P.
+    """Regularised evolution: after P random ones, each is a mutation of the best of S drawn from the last P.
 
     The population is the last P that were told, so the oldest dies, however good; S are drawn with replacement. Several
     proposals may be pending: a parent is drawn from those told by then. A mutation changes one parameter, drawn

@@ -10,7 +10,10 @@ from automl_cf.searchers._interface import searchers
 
 @searchers.register("hyperband")
 class Hyperband(BracketSearcher):
-    """Algorithm 1 over and over: from the bracket that halves most often to the one that trains all in full."""
+    """Hyperband over another searcher's proposals: from the bracket that halves most often to one that never does.
+
+    Algorithm 1, over and over.
+    """
 
     def halvings(self) -> Iterator[int]:
         return cycle(range(len(self.rungs) - 1, -1, -1))

@@ -22,7 +22,7 @@ class CmaesOptions:
 
 @searchers.register("optuna-cmaes")
 class OptunaCmaes(OptunaSearcher):
-    """`optuna.samplers.CmaEsSampler`, which adapts continuous coordinates only.
+    """Optuna's `CmaEsSampler`: CMA-ES, which adapts continuous coordinates only.
 
     Choices, and what does not exist in every architecture, it draws uniformly each time, as Optuna does: CMA-ES sees
     their effect as noise, and on a space of nothing but choices this is random search.

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 @searchers.register("optuna-gp")
 class OptunaGp(OptunaSearcher):
-    """`optuna.samplers.GPSampler`; what does not exist in every architecture so far is drawn uniformly."""
+    """Optuna's `GPSampler`: a Gaussian process and expected improvement, about a second a proposal.
+
+    What does not exist in every architecture so far is drawn uniformly. Since Optuna forgets failed evaluations, the
+    process may come back to where they were.
+    """
 
     Options = StartupOptions
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @searchers.register("optuna-tpe")
 class OptunaTpe(OptunaSearcher):
-    """`optuna.samplers.TPESampler`: each parameter is modelled by itself."""
+    """Optuna's `TPESampler`: a tree-structured Parzen estimator, each parameter modelled by itself."""
 
     Options = StartupOptions
 

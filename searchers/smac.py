@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from weakref import finalize
 
 import numpy as np
@@ -19,7 +19,6 @@ from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.views.configspace import configuration_space, from_configuration
 
 if TYPE_CHECKING:
-    from smac.acquisition.maximizer.local_search import LocalSearch
     from smac.runhistory import TrialInfo
 
 
@@ -32,7 +31,7 @@ class SmacOptions:
 
 @searchers.register("smac")
 class Smac(AskTellSearcher):
-    """SMAC's hyperparameter optimisation facade: a random forest, log expected improvement, one in five at random.
+    """SMAC3's hyperparameter optimisation facade: a random forest, expected improvement, one in five at random.
 
     Of a failed evaluation SMAC is told that it crashed, with the worst loss so far (1, the RMSE of predicting the mean,
     where there is none): its model cannot take an infinite one. A finite space is exhausted some time. Needs the extra
@@ -82,8 +81,8 @@ class Smac(AskTellSearcher):
         self._smac.tell(self._trials.pop(number), value, save=False)
 
 
-def in_order(search: "LocalSearch") -> None:
-    """Have a local search begin at its points in an order of their own, not in that of a set.
+def in_order(search: Any) -> None:
+    """Have SMAC's LocalSearch begin at its points in an order of their own, not in that of a set.
 
     SMAC 2.4 keeps them in a set of objects whose hash is that of a string, so that its proposals depend on
     PYTHONHASHSEED: another process would neither repeat a run nor resume it.

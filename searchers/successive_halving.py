@@ -10,7 +10,10 @@ from automl_cf.searchers._interface import searchers
 
 @searchers.register("successive-halving")
 class SuccessiveHalving(BracketSearcher):
-    """Brackets of eta^s architectures, halved s times: the one that is left is trained in full, then another begins."""
+    """Successive halving of another searcher's proposals: of eta^s, the best 1/eta are trained longer, s times.
+
+    With s as large as the epochs allow, one is left to be trained in full; then the next bracket begins.
+    """
 
     def halvings(self) -> Iterator[int]:
         return repeat(len(self.rungs) - 1)
