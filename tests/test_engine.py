@@ -454,11 +454,10 @@ def test_operations_of():
 def test_training_over_the_grid(monkeypatch):
     rmse = {0.0: 0.9, 1e-3: 0.7, 1e-2: 0.8}
 
-    def pretend(architecture, task, meter, l2):
-        status = "diverged" if np.isnan(rmse[l2]) else "ok"
-        return Fit(status, rmse[l2], l2, 1, 1)
+    def pretend(candidates, task, meter):
+        return [Fit("diverged" if np.isnan(rmse[c.l2]) else "ok", rmse[c.l2], c.l2, 1, 1) for c in candidates]
 
-    monkeypatch.setattr("automl_cf.cf.models.train", pretend)
+    monkeypatch.setattr("automl_cf.cf.models.train_all", pretend)
     task = tiny_task(l2_grid=tuple(rmse))
 
     def best():
