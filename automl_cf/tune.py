@@ -25,7 +25,8 @@ class TuneSearch(Searcher):
     """An ask/tell searcher of ours as a search algorithm of Tune.
 
     A trial's config is the architecture's JSON, and `epochs` where the searcher limits the training (a lower fidelity).
-    `metric` is minimised, or with `mode` "max" maximised. `order` is the number of modes, `dim` the embedding
+    `metric` is minimised, or with `mode` "max" maximised; Tune does not pass on those of a TuneConfig without a
+    `param_space`, so they are given here. `order` is the number of modes, `dim` the embedding
     dimension, for searchers that ask for them. Raises InputError for what `searchers.build` refuses, and for a
     one-shot searcher. Wrap it in Tune's ConcurrencyLimiter to bound the trials pending at once.
     """
@@ -34,7 +35,7 @@ class TuneSearch(Searcher):
         self,
         searcher: str,
         space: Space,
-        metric: str | None = None,
+        metric: str,
         mode: str = "min",
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
@@ -51,8 +52,7 @@ class TuneSearch(Searcher):
         self._numbers: dict[str, int] = {}
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        """Take the metric and mode of Tune's own configuration; a `param_space` is refused, the space is ours."""
-        self._metric, self._mode = metric or self._metric, mode or self._mode
+        """Refuse a `param_space`: the space is ours."""
         return not config
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:

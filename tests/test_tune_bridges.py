@@ -90,8 +90,8 @@ def test_an_exhausted_search_and_lower_fidelities():
 
 def test_what_tune_cannot_drive_is_refused():
     with pytest.raises(InputError, match="trains a supernet of its own"):
-        TuneSearch("sif", interaction_space())
-    assert not TuneSearch("random", SPACE).set_search_properties("loss", "min", {"x": tune.uniform(0, 1)})
+        TuneSearch("sif", interaction_space(), "loss")
+    assert not TuneSearch("random", SPACE, "loss").set_search_properties("loss", "min", {"x": tune.uniform(0, 1)})
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_a_plain_tune_experiment(tmp_path):
     def trainable(config):
         tune.report({"loss": (config["x"] - 0.5) ** 2 + (config["operation"] == "plus")})
 
-    search = TuneSearch("evolution", SPACE, seed=4)
+    search = TuneSearch("evolution", SPACE, metric="loss", seed=4)
     results = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(metric="loss", mode="min", search_alg=search, num_samples=12),
