@@ -6,6 +6,7 @@ curve, visits and seconds. Replayed, it makes ask/tell searchers comparable on h
 number of epochs. `python -m automl_cf.benchmarks.table` makes the committed ones.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
@@ -38,7 +39,7 @@ def bank() -> Mapping[str, tuple[float, ...] | None]:
     linear = near_identity(UNITS, ACTIVATION, BOUND)
     steep = linear * np.repeat([2.0, 1.0, 0.5, 0.5], [UNITS, UNITS, UNITS, 1])
     w = np.array([1.0, -1.0, 0.0, 0.0, 0.0])
-    even = np.concatenate([w, np.full(UNITS, -1.0), np.abs(w), [-2 / (1 + np.e)]])
+    even = np.concatenate([w, np.full(UNITS, -1.0), np.abs(w), [-2 / (1 + math.e)]])
     functions = {"linear": linear, "reversed": linear * np.repeat([1, 1, -1, -1], [UNITS, UNITS, UNITS, 1])}
     functions |= {"steep": steep, "even": even}
     for i, rng in enumerate(np.random.default_rng(0).spawn(_RANDOM)):
