@@ -111,9 +111,12 @@ RESTLESS = Training(precision="float64", batch_size=32, learning_rate=0.5, max_e
 
 
 def planted_candidates(count=10):
-    """Random candidates of the paper's space, with two seeds and three values of l2."""
-    space, rng = interaction_space(), np.random.default_rng(0)
-    return [Candidate(space.sample(rng), (0.0, 1e-4, 1e-2)[i % 3], np.random.SeedSequence(i % 2)) for i in range(count)]
+    """Random candidates, every fourth without networks, with two seeds and three values of l2."""
+    spaces, rng = (interaction_space(), interaction_space(units=0)), np.random.default_rng(0)
+    return [
+        Candidate(spaces[i % 4 == 3].sample(rng), (0.0, 1e-4, 1e-2)[i % 3], np.random.SeedSequence(i % 2))
+        for i in range(count)
+    ]
 
 
 def test_candidates_stop_when_they_would_alone():
@@ -241,6 +244,17 @@ def test_the_budget_ends_it_between_epochs():
         train_batched(planted_candidates(3), PLANTED, RESTLESS, dim=3, meter=meter)
     assert meter.visits == 2 * 3 * len(PLANTED.train)
     assert meter.kinds == ["train", *["train", "validate"] * 2]
+
+
+def test_what_has_stopped_by_itself_is_not_called_unfinished():
+    chosen = planted_candidates(3)
+    together, alone = LimitedMeter(0), [LimitedMeter(0) for _ in chosen]
+    fits = train_batched(chosen, PLANTED, RESTLESS, dim=3, meter=together)
+    for one, meter in zip(chosen, alone, strict=True):
+        one_at_a_time([one], PLANTED, RESTLESS, dim=3, meter=meter)
+    checks = [-meter.checks for meter in alone]
+    assert checks == [fit.epochs - 1 for fit in fits]  # none of them needed all epochs
+    assert -together.checks == max(checks)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -215,7 +215,7 @@ def test_ashas_promotions_by_a_literal_reading(pending, eta):
     rungs = rung_epochs(64, 1, eta)
     finished, promoted, waiting = {k: [] for k in range(len(rungs))}, set(), []
     rng, top = np.random.default_rng(0), 0
-    fresh = iter(searcher_of("random", LINE).ask(400))
+    fresh = iter(searcher_of("random", LINE).ask(1500))
     for _ in range(300):
         while len(waiting) < pending:
             (proposal,) = searcher.ask()
