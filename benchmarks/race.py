@@ -1,8 +1,8 @@
 """Race every ask/tell searcher of the table's space on the exhaustive tables: hundreds of seeds in minutes.
 
-Run as `python -m automl_cf.benchmarks.race [SEARCHER ...]`; writes to results/race: race.csv (regret and test RMSE of
-every incumbent), race.md, and race.png/.svg (mean rank over trials). A trial is a lookup, so this compares proposals by
-trial, not by time; a wrapper that trains with fewer epochs spends less per trial, which `epochs` in race.csv shows.
+Run as `python -m automl_cf.benchmarks.race [SEARCHER ...]`; writes to results/race: race.csv.gz (regret and test RMSE
+of every incumbent), race.md, and race.png/.svg: mean rank over trials, and over the epochs that they train, since some
+searchers train most candidates briefly. A trial is a lookup; no seconds are compared.
 
 Regret is the incumbent's validation RMSE minus the best of the whole table for that seed, both after full training:
 a searcher's incumbent is what it has seen the lowest RMSE of, at whatever number of epochs.
@@ -13,9 +13,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from multiprocessing import get_context
-from os import cpu_count
+from os import cpu_count, environ
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,11 @@ class Race:
 
     def run(self, searcher: str, dataset: str, seed: int) -> pd.DataFrame:
         """One searcher's incumbents on one table, a row a trial; the table's seeds take turns."""
-        table = Table.read(self.folder / f"{dataset}.parquet")
+        table = _read(self.folder / f"{dataset}.parquet")
         split = table.seeds[seed % len(table.seeds)]
         built = build(searcher, _task(seed), {})
         assert isinstance(built, AskTellSearcher)
+        lowest = table.best(split)
         best, incumbent, epochs, rows = float("inf"), None, 0, []
         for trial in range(1, self.trials + 1):
             for proposal in built.ask(1):
@@ -55,9 +57,11 @@ class Race:
                 if evaluation.loss < best:
                     best, incumbent = evaluation.loss, table.row(proposal.architecture, split)
             if incumbent is not None:
-                regret = incumbent["rmse"] - table.best(split)
-                rows.append((dataset, searcher, seed, trial, epochs, regret, incumbent["test"]))
+                rows.append((dataset, searcher, seed, trial, epochs, incumbent["rmse"] - lowest, incumbent["test"]))
         return pd.DataFrame(rows, columns=["dataset", "searcher", "seed", "trial", "epochs", "regret", "test"])
+
+
+_read = cache(Table.read)  # once a process
 
 
 def _task(seed: int) -> SearchTask:
@@ -75,11 +79,24 @@ def contestants() -> Iterator[str]:
             yield name
 
 
-def ranks(results: pd.DataFrame) -> pd.DataFrame:
-    """The mean rank by regret (1 is best, ties share) over data sets and seeds, by trial and searcher."""
-    by = results.groupby(["dataset", "seed", "trial"])["regret"]
+def ranks(results: pd.DataFrame, over: str = "trial") -> pd.DataFrame:
+    """The mean rank by regret (1 is best, ties share) over data sets and seeds, by trial or epochs, and searcher."""
+    by = results.groupby(["dataset", "seed", over])["regret"]
     ranked = results.assign(rank=by.rank(method="average"))
-    return ranked.groupby(["trial", "searcher"])["rank"].mean().unstack()
+    return ranked.groupby([over, "searcher"])["rank"].mean().unstack()
+
+
+def by_epochs(results: pd.DataFrame, points: int = 40) -> pd.DataFrame:
+    """The incumbents at log-spaced numbers of epochs, from where all have one to where the first searcher stops."""
+    runs = results.groupby(["dataset", "searcher", "seed"])
+    first, last = runs["epochs"].min().max(), runs["epochs"].max().min()
+    grid = np.unique(np.geomspace(first, last, points).astype(int)) if first < last else np.array([last])
+    at = pd.DataFrame({"at": grid})
+    parts = []
+    for (dataset, searcher, seed), rows in runs:
+        part = pd.merge_asof(at, rows[["epochs", "regret"]], left_on="at", right_on="epochs")
+        parts.append(part.assign(dataset=dataset, searcher=searcher, seed=seed, epochs=grid))
+    return pd.concat(parts)
 
 
 def _summary(results: pd.DataFrame, command: str) -> str:
@@ -95,7 +112,7 @@ def _summary(results: pd.DataFrame, command: str) -> str:
         cells = [str(searcher), f"{rank:.2f}"]
         cells += [_interval(own.loc[own["dataset"] == dataset, "regret"]) for dataset in datasets]
         lines += [f"| {' | '.join(cells)} | {own['epochs'].mean():.0f} |"]
-    return "\n".join([*lines, "", "![Mean rank over trials](race.svg)"]) + "\n"
+    return "\n".join([*lines, "", "![Mean rank over trials and epochs](race.svg)"]) + "\n"
 
 
 def _interval(values: pd.Series) -> str:
@@ -110,13 +127,20 @@ def _draw(results: pd.DataFrame, folder: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullLocator
 
-    figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    table = ranks(results)
-    for name, style in styles(table.columns).items():
-        axes.plot(table.index, table[name], label=name, **style.line)
-    axes.set(xlabel="Trials", ylabel="Mean rank by regret (1 is best)", xscale="log")
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
+    for axes, table, label in zip(
+        panels, (ranks(results), ranks(by_epochs(results), "epochs")), ("Trials", "Epochs trained"), strict=True
+    ):
+        for name, style in styles(table.columns).items():
+            axes.plot(table.index, table[name], label=name, **style.line)
+        axes.set(xlabel=label, xscale="log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+    panels[0].set(ylabel="Mean rank by regret (1 is best)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize="small")
     for form in ("png", "svg"):
         figure.savefig(folder / f"race.{form}", dpi=150)
     plt.close(figure)
@@ -136,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not datasets:
         raise InputError(f"folder '{chosen.tables}' has no tables; `python -m automl_cf.benchmarks.table` makes them.")
     jobs = list(product(names, datasets, range(1, chosen.seeds + 1)))
+    environ["OMP_NUM_THREADS"] = "1"  # a process per core: more threads would get in each other's way
     with ProcessPoolExecutor(cpu_count(), mp_context=get_context("spawn"), initializer=_quiet) as pool:
         results = pd.concat(pool.map(race.run, *zip(*jobs, strict=True), chunksize=8))
     chosen.out.mkdir(parents=True, exist_ok=True)
