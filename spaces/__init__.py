@@ -2,6 +2,7 @@
 
 from automl_cf.spaces.architecture import Architecture, Scalar, Value
 from automl_cf.spaces.interaction import interaction_space
+from automl_cf.spaces.nas import nas_space
 from automl_cf.spaces.parameters import (
     Category,
     Choice,
@@ -16,6 +17,7 @@ from automl_cf.spaces.parameters import (
     Vector,
 )
 from automl_cf.spaces.space import Space
+from automl_cf.spaces.tensor import compositions, tensor_space
 
 __all__ = [
     "Architecture",
@@ -33,5 +35,8 @@ __all__ = [
     "Unit",
     "Value",
     "Vector",
+    "compositions",
     "interaction_space",
+    "nas_space",
+    "tensor_space",
 ]

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from automl_cf.spaces.tensor import MODE_VECTORS
+
+__all__ = ["ACTIVATIONS", "MODE_VECTORS", "apply_network", "near_identity", "project_to_ball"]
+
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
-MODE_VECTORS = ("p", "q", "r")  # the network of mode 0, 1, 2: the paper's p for users and q for items
 
 
 def apply_network(table: Tensor, vector: Tensor, activation: str) -> Tensor:

@@ -1,7 +1,7 @@
-"""The fused CPU engine: the reference engine's training and supernet on Numba kernels, for matrices on the CPU.
+"""The fused CPU engine: the reference engine's training and supernet on Numba kernels, on the CPU.
 
-Same algorithm, same random streams: in float64 both engines agree to rounding. An operation without a kernel, more
-than two modes, or a GPU needs `training.engine = "reference"`.
+Same algorithm, same random streams: in float64 both engines agree to rounding. An operation without a kernel or a GPU
+needs `training.engine = "reference"`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from automl_cf.cf import kernels
+from automl_cf.cf.compositions import formula_of
 from automl_cf.cf.elementwise import MODE_VECTORS
 from automl_cf.cf.embeddings import EPSILON
 from automl_cf.cf.interaction import InteractionFunction, operations_of
@@ -25,8 +26,10 @@ from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training, train_until_best
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
+from automl_cf.spaces.formula import CONCAT, Term
 
 Array = NDArray[Any]
+Arrays = tuple[Array, ...]  # one per mode
 
 
 class FusedTables:
@@ -41,30 +44,56 @@ class FusedTables:
         rng: np.random.Generator,
         l2: float,
     ) -> None:
-        _check(names, data)
+        steps = program(names, data.train.order)
         self.dtype: Any = np.float64 if training.precision == "float64" else np.float32
-        shape, longest = data.train.shape, max(len(data.train), len(data.valid))
-        counts = [data.train.counts(mode) for mode in range(2)]
+        shape, order = data.train.shape, data.train.order
+        counts = [data.train.counts(mode) for mode in range(order)]
         tables = [rng.normal(0.0, training.init_scale, (n, dim)).astype(self.dtype) for n in shape]
+        firsts = np.cumsum([0, *(_slots(n, dim) for n in shape)])
         ws = np.zeros((len(names), 2 * dim), self.dtype)
         for row, name in zip(ws, names, strict=True):
-            w = rng.normal(size=operations.get(name).width(dim, 2))
+            w = rng.normal(size=operations.get(name).width(dim, order))
             row[: len(w)] = w / np.linalg.norm(w)
         self.state = kernels.State(
             width=(0,) * dim,
-            modes=tuple(self._mode(table, count, longest) for table, count in zip(tables, counts, strict=True)),
+            modes=tuple(map(self._mode, tables, counts, firsts.tolist())),
             ws=ws,
             wsums=np.zeros_like(ws),
-            codes=np.array([kernels.CODES[name] for name in names]),
+            steps=steps,
             step=(self.dtype(training.learning_rate), self.dtype(EPSILON)),
             penalty=kernels.PENALTY_CODES[training.penalty],
             l2=self.dtype(l2),
-            error=np.empty(longest, self.dtype),
+            value=np.empty(0, self.dtype),
+            grads=np.empty(0, self.dtype),
+            places=np.empty((2 * order - 2, 0), np.uint32),
+            error=np.empty(0, self.dtype),
             gw=np.zeros(2 * dim, self.dtype),
         )
 
-    def _mode(self, table: Array, counts: Array, longest: int) -> kernels.Mode:
-        rows, elements = len(table), kernels.whole_lanes(table.size + table.shape[1]) + len(kernels.LANES)
+    def for_batches_of(self, size: int) -> kernels.State:
+        """The state, with scratch memory for batches of up to `size` ratings."""
+        state = self.state
+        if len(state.error) < size:
+            order, dim, last = len(state.modes), len(state.width), state.modes[-1]
+            first = last.first + _slots(len(last.table), dim)  # of the results of steps
+            results = np.arange(first, first + (order - 2) * size, dtype=np.uint32)
+            elements = (first + len(results)) * dim
+            value, grads = np.zeros(elements, self.dtype), np.zeros(elements, self.dtype)
+            self.state = state._replace(
+                modes=tuple(
+                    mode._replace(value=value[mode.first * dim :], grads=grads[mode.first * dim :])
+                    for mode in state.modes
+                ),
+                value=value,
+                grads=grads,
+                places=np.concatenate([np.empty((order, size), np.uint32), results.reshape(order - 2, size)]),
+                error=np.empty(size, self.dtype),
+            )
+        return self.state
+
+    def _mode(self, table: Array, counts: Array, first: int) -> kernels.Mode:
+        rows, dim = table.shape
+        elements = _slots(rows, dim) * dim
         return kernels.Mode(
             table=table,
             sums=np.zeros_like(table),
@@ -73,28 +102,26 @@ class FusedTables:
             slots=np.full(rows, kernels.NO_SLOT),
             touched=np.empty(rows + 1, np.uint32),
             counts=np.empty(rows, self.dtype),
-            places=np.empty(longest, np.uint32),
             x=np.zeros(elements, self.dtype),
-            value=np.zeros(elements, self.dtype),
+            value=np.empty(0, self.dtype),
             slope=np.zeros(elements, self.dtype),
-            grads=np.zeros(elements, self.dtype),
+            grads=np.empty(0, self.dtype),
+            first=first,
         )
 
     def part(self, ratings: RatingTensor) -> tuple[Array, Array]:
-        """A part as the kernels take it: pairs of rows (n, 2) and values (n,).
+        """A part as the kernels take it: rows of each mode (n, order) and values (n,).
 
         Both are views of one array, so that one access to memory fetches all of a rating.
         """
-        packed = np.empty(len(ratings), [("pair", np.uint32, 2), ("y", self.dtype)])
-        packed["pair"], packed["y"] = ratings.indices, ratings.values
-        return packed["pair"], packed["y"]
+        packed = np.empty(len(ratings), [("rows", np.uint32, ratings.order), ("y", self.dtype)])
+        packed["rows"], packed["y"] = ratings.indices, ratings.values
+        return packed["rows"], packed["y"]
 
-    def transformed(self, vectors: tuple[Array, Array], activation: int) -> tuple[Array, Array]:
-        """Copies of both tables, cold rows filled, after their networks."""
-        first, second = (
-            self._transformed(mode, vector, activation) for mode, vector in zip(self.state.modes, vectors, strict=True)
-        )
-        return first, second
+    def transformed(self, vectors: Arrays, activation: int) -> Arrays:
+        """Copies of the modes' tables, cold rows filled, after their networks."""
+        both = zip(self.state.modes, vectors, strict=True)
+        return tuple(self._transformed(mode, vector, activation) for mode, vector in both)
 
     def _transformed(self, mode: kernels.Mode, vector: Array, activation: int) -> Array:
         kernels.fill_cold_rows(self.state.width, mode)
@@ -106,26 +133,34 @@ class FusedTables:
         kernels.transform(x, table.size, vector, activation, value, slope)
         return np.asarray(value[: table.size].reshape(table.shape))
 
-    def predict(self, transformed: tuple[Array, Array], alpha: Array, pairs: Array) -> Array:
+    def predict(self, transformed: Arrays, alpha: Array, indices: Array) -> Array:
         """The scores of all ratings of a part, (n,)."""
-        state = self.state
-        return np.asarray(kernels.predict(state.width, transformed, state.ws, alpha, state.codes, pairs))
+        return _predict(transformed, self.state.ws, alpha, self.state.steps, indices)
 
 
 class FusedModel:
     """A trained interaction function: transformed tables and predictors."""
 
-    def __init__(self, tables: tuple[Array, Array], ws: Array, codes: Array) -> None:
+    def __init__(self, names: Sequence[str], tables: Arrays, ws: Array, steps: Array) -> None:
+        self.names = list(names)
         self.tables = tables
         self.ws = ws
-        self.codes = codes
+        self.steps = steps
 
     def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Standardised predictions, (n,)."""
-        pairs = indices.astype(np.uint32)
-        ones = np.ones(len(self.codes), self.ws.dtype)
-        width = (0,) * self.tables[0].shape[1]
-        return np.asarray(kernels.predict(width, self.tables, self.ws, ones, self.codes, pairs), np.float64)
+        ones = np.ones(len(self.ws), self.ws.dtype)
+        return np.asarray(_predict(self.tables, self.ws, ones, self.steps, indices.astype(np.uint32)), np.float64)
+
+    def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """As `InteractionModel` has them: what is stored does not depend on the engine."""
+        order, dim = len(self.tables), self.tables[0].shape[1]
+        predictors = {
+            f"predictor.{name}": w[: operations.get(name).width(dim, order)]
+            for name, w in zip(self.names, self.ws, strict=True)
+        }
+        tables = {f"table{mode}": table for mode, table in enumerate(self.tables)}
+        return tables | predictors, {"operations": self.names}
 
 
 def train_fused(
@@ -141,55 +176,93 @@ def train_fused(
 ) -> Fit:
     """What `train_interaction` does, on the fused engine. Raises InputError for what it has no kernel for."""
     names = operations_of(architecture)
-    InteractionFunction.of(architecture, 2, torch.float64, "cpu")  # refuses what makes no sense
+    order = data.train.order
+    InteractionFunction.of(architecture, order, torch.float64, "cpu")  # refuses what makes no sense
     with meter.timed("train"):
         model = FusedTables(names, data, training, dim, rng, l2)
-        pairs, y = model.part(data.train)
-        valid_pairs, valid_y = model.part(data.valid)
-        vectors = _vectors(architecture, model.dtype)
+        indices, y = model.part(data.train)
+        valid_indices, valid_y = model.part(data.valid)
+        vectors = vectors_of(architecture, order, model.dtype)
+        batch = training.batch_size or len(y)
+        state = model.for_batches_of(min(batch, len(y)))
         activation = kernels.ACTIVATION_CODES[str(architecture.get("activation", "sigmoid"))]
         alpha = np.ones(len(names), model.dtype)
 
     def train_epoch() -> None:
-        order = shuffled(len(y), rng)
-        kernels.train_epoch(model.state, order, training.batch_size or len(y), pairs, y, alpha, vectors, activation)
+        kernels.train_epoch(state, shuffled(len(y), rng), batch, indices, y, alpha, vectors, activation)
         meter.visit(len(y) * len(names))
 
     def validate() -> tuple[float, Callable[[], Model]]:
         transformed = model.transformed(vectors, activation)
-        error = rmse(model.predict(transformed, alpha, valid_pairs), valid_y)
-        return error, lambda: FusedModel(transformed, model.state.ws.copy(), model.state.codes)
+        error = rmse(model.predict(transformed, alpha, valid_indices), valid_y)
+        return error, lambda: FusedModel(names, transformed, state.ws.copy(), state.steps)
 
     return train_until_best(training, epochs, l2, meter, train_epoch, validate)
 
 
 @cache
-def warm_up(dim: int, precision: Literal["float32", "float64"]) -> None:
+def warm_up(dim: int, precision: Literal["float32", "float64"], order: int = 2) -> None:
     """Compile (or load from Numba's cache) every kernel for a dimension, so that no search is charged for it."""
     training = Training(precision=precision, max_epochs=1)
-    cells = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    part = RatingTensor(cells, np.array([0.0, 1.0, 1.0, 0.0], np.float32), (2, 2))
+    cells = np.argwhere(np.ones((2,) * order))
+    part = RatingTensor(cells, cells.sum(1).astype(np.float32), (2,) * order)
     data = SearchData(part, part, 0.0, 1.0, "")
-    architecture = Architecture({"operation": "plus", "p": [1.0, 0.0, 1.0, 0.0], "q": [1.0, 0.0, 1.0, 0.0]})
+    architecture = Architecture({"operation": "plus"} | dict.fromkeys(MODE_VECTORS[:order], (1.0, 0.0, 1.0, 0.0)))
     train_fused(architecture, data, training, dim=dim, l2=0.1, rng=np.random.default_rng(0), meter=NullMeter())
     model = FusedTables(("plus",), data, training, dim, np.random.default_rng(0), 0.1)
-    (pairs, y), rows, ones = model.part(part), np.arange(4, dtype=np.uint32), np.ones(1, model.dtype)
-    vectors = _vectors(architecture, model.dtype)
-    kernels.train_batch(model.state, rows, pairs, y, ones, vectors, 0)
-    kernels.architecture_gradients(model.state, rows, pairs, y, ones, vectors, 0)
+    (indices, y), rows, ones = model.part(part), np.arange(len(cells), dtype=np.uint32), np.ones(1, model.dtype)
+    vectors = vectors_of(architecture, order, model.dtype)
+    batch = (model.for_batches_of(len(rows)), rows, indices, y, ones, vectors, 0)
+    kernels.train_batch(*batch)
+    kernels.architecture_gradients(*batch, np.zeros((order, 4)))
 
 
-def _vectors(architecture: Mapping[str, Any], dtype: type) -> tuple[Array, Array]:
-    """Both modes' networks; an empty vector is the identity."""
-    first: Array = np.array(architecture.get(MODE_VECTORS[0], ()), dtype)
-    second: Array = np.array(architecture.get(MODE_VECTORS[1], ()), dtype)
-    return first, second
+def vectors_of(networks: Mapping[str, Any], order: int, dtype: type) -> Arrays:
+    """The modes' networks, by their names in an architecture; an empty vector is the identity."""
+    return tuple(np.array(networks.get(name, ()), dtype) for name in MODE_VECTORS[:order])
 
 
-def _check(names: Sequence[str], data: SearchData) -> None:
-    for name in names:
-        operations.get(name)  # an unknown one is refused as such
-    missing = [name for name in names if name not in kernels.CODES]
-    if missing or data.train.order != 2:
-        what = f"operation '{missing[0]}'" if missing else f"{data.train.order} modes"
-        raise InputError(f"training.engine 'fused' has no kernel for {what}; use engine = \"reference\".")
+def program(names: Sequence[str], order: int) -> Array:
+    """Operations as the kernels take them, (operations, order - 1, 3).
+
+    Raises InputError for an unknown operation, one of another number of modes, and one that there is no kernel for.
+    """
+    return np.array([_steps(name, order) for name in names], np.int64)
+
+
+def _steps(name: str, order: int) -> list[tuple[int, int, int]]:
+    operations.get(name)  # an unknown one is refused as such
+    steps: list[tuple[int, int, int]] = []
+
+    def operand(term: Term) -> int:
+        """Where to find the term, after the steps that make it, two operands each."""
+        if isinstance(term, int):
+            return term - 1
+        wide = term.operation == CONCAT and len(term.parts) > 2
+        if term.operation not in kernels.CODES or wide:
+            of = f" of {order} modes" if wide else ""
+            raise InputError(
+                f"training.engine is 'fused', which has no kernel for operation '{term.operation}'{of}; it needs "
+                'engine = "reference" or "batched".'
+            )
+        first, *others = (operand(part) for part in term.parts)
+        for other in others:
+            steps.append((kernels.CODES[term.operation], first, other))
+            first = order + len(steps) - 1
+        return first
+
+    operand(formula_of(name, order))
+    return steps
+
+
+def _slots(rows: int, dim: int) -> int:
+    """How many slots a mode has: one per row, and room for whole LANES after them."""
+    return rows + -(-2 * len(kernels.LANES) // dim)
+
+
+def _predict(tables: Arrays, ws: Array, alpha: Array, steps: Array, indices: Array) -> Array:
+    dim = tables[0].shape[1]
+    results = np.empty(((len(tables) - 2) * kernels.BLOCK, dim), ws.dtype)
+    rows = np.concatenate([*tables, results]).ravel()
+    firsts = np.cumsum([0, *map(len, tables)])
+    return np.asarray(kernels.predict((0,) * dim, rows, firsts, ws, alpha, steps, indices))

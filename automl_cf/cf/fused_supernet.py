@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from automl_cf.cf import kernels
 from automl_cf.cf.elementwise import MODE_VECTORS
-from automl_cf.cf.fused import FusedTables
+from automl_cf.cf.fused import Arrays, FusedTables, vectors_of
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.models import TrainingTask
@@ -43,25 +43,26 @@ class FusedSupernet:
     ) -> ArchitectureGradients:
         """Gradients on one batch at the discrete `alpha`; every operation is evaluated, for alpha's gradient."""
         with self.meter.timed("train"):
-            pairs, y = self._parts[part]
-            by_alpha, *by_network = kernels.architecture_gradients(
-                self._model.state,
+            networks = self._networks(vectors)
+            by_networks = np.zeros((len(networks), max(map(len, networks))))
+            by_alpha = kernels.architecture_gradients(
+                self._model.for_batches_of(len(rows)),
                 rows.astype(np.uint32),
-                pairs,
-                y,
+                *self._parts[part],
                 self._cast(alpha),
-                self._networks(vectors),
+                networks,
                 self._activation,
+                by_networks,
             )
             self.meter.visit(len(rows) * len(alpha))
-            named = dict(zip(MODE_VECTORS, by_network, strict=False))
-            return ArchitectureGradients(by_alpha, {name: named[name] for name in vectors})
+            named = dict(zip(MODE_VECTORS, by_networks, strict=False))
+            return ArchitectureGradients(by_alpha, {name: named[name][: len(v)] for name, v in vectors.items()})
 
     def train_batch(self, alpha: Vector, vectors: Mapping[str, Vector], rows: Rows) -> None:
         """One Adagrad step of the embeddings and the selected predictors on F_alpha, at the search l2."""
         with self.meter.timed("train"):
             kernels.train_batch(
-                self._model.state,
+                self._model.for_batches_of(len(rows)),
                 rows.astype(np.uint32),
                 *self._parts["train"],
                 self._cast(alpha),
@@ -73,9 +74,9 @@ class FusedSupernet:
     def rmse(self, alpha: Vector, vectors: Mapping[str, Vector], part: Part = "valid") -> float:
         """The supernet's own RMSE at `alpha`; in-sample for whatever was fitted on that part."""
         with self.meter.timed("validate"):
-            pairs, y = self._parts[part]
+            indices, y = self._parts[part]
             transformed = self._model.transformed(self._networks(vectors), self._activation)
-            return rmse(self._model.predict(transformed, self._cast(alpha), pairs), y)
+            return rmse(self._model.predict(transformed, self._cast(alpha), indices), y)
 
     def state_dict(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, object]]:
         """Arrays of T and of Adagrad, and the random generator's state (JSON)."""
@@ -94,9 +95,8 @@ class FusedSupernet:
         for i, array in enumerate([*(mode.sums for mode in state.modes), state.wsums]):
             yield f"adagrad{i}", array
 
-    def _networks(self, vectors: Mapping[str, Vector]) -> tuple[Vector, Vector]:
-        first, second = (self._cast(vectors.get(name, np.empty(0))) for name in MODE_VECTORS[:2])
-        return first, second
+    def _networks(self, vectors: Mapping[str, Vector]) -> Arrays:
+        return vectors_of(vectors, len(self._model.state.modes), self._model.dtype)
 
     def _cast(self, values: NDArray[np.floating]) -> Any:
         return np.asarray(values, dtype=self._model.dtype)

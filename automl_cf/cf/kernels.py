@@ -1,7 +1,10 @@
 """The fused CPU engine's kernels (Numba): one batch of equation (5) or of Algorithm 2, without autograd.
 
 They compute what the reference engine computes, operation by operation the same formulas, which tests compare.
-Matrices only (order 2).
+
+An operation of `order` modes is a program of order - 1 *steps*, each of which joins two operands: the modes, and the
+results of the steps before. A matrix needs one step; plus(multiply(1,2),3) has the steps (multiply, 0, 1), whose
+result is operand 3, and (plus, 3, 2). The last step is never stored, but multiplied by w at once.
 
 What makes them fast: the rows that a batch touches are copied together (each gets a *slot*), transformed by the
 element-wise networks once each, and written back once; a row is one SIMD value (rows.py) as long as `width`, a
@@ -22,18 +25,19 @@ SIGMOID, TANH, RELU = range(3)
 ACTIVATION_CODES = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU}
 EXPECTED, TOUCHED, UNSQUARED = range(3)
 PENALTY_CODES = {"expected": EXPECTED, "touched": TOUCHED, "unsquared": UNSQUARED}
+BLOCK = 4096  # ratings predicted at once
 LANES = (0,) * 16  # the networks go over the elements by so many
 NO_SLOT = np.uint32(2**32 - 1)
 
 
 class Mode(NamedTuple):
-    """One mode (users or items) of a model, as the kernels take it.
+    """One mode (such as users or items) of a model, as the kernels take it.
 
     `table` (rows, dim) the embeddings, `sums` Adagrad's sums of their squared gradients, `shares` N / n_row for
     the penalty, `cold` whether a row has no training rating. The rest is scratch memory: `slots` by row (NO_SLOT
-    between batches), `touched` the row and `counts` the ratings by slot, `places` the slots by rating of a batch;
-    and, one vector of all slots' elements each, `x` the rows, `value` and `slope` what the network makes of them,
-    `grads` the gradient with respect to the values.
+    between batches), `touched` the row and `counts` the ratings by slot; and, one vector of all slots' elements each,
+    `x` the rows, `value` and `slope` what the network makes of them, `grads` the gradient with respect to the values.
+    `value` and `grads` are parts of the state's, from its slot number `first`.
     """
 
     table: Any
@@ -43,29 +47,36 @@ class Mode(NamedTuple):
     slots: Any
     touched: Any
     counts: Any
-    places: Any
     x: Any
     value: Any
     slope: Any
     grads: Any
+    first: Any
 
 
 class State(NamedTuple):
     """A model or supernet as the kernels take it.
 
-    `width`: see above; `ws` one predictor per row (as wide as concat's), `codes` their operations, `wsums` Adagrad's
-    sums; `step` its learning rate and epsilon; `penalty` and `l2`; `error` the residuals of a batch and `gw` a
-    predictor's gradient are scratch memory.
+    `width`: see above; `ws` one predictor per row (as wide as concat's), `wsums` Adagrad's sums; `steps` their
+    operations, (predictors, order - 1, 3): a step's code and its two operands; `step` Adagrad's learning rate and
+    epsilon; `penalty` and `l2`.
+
+    The rest is scratch memory. `value` and `grads`, one vector of all slots' elements each: those of the modes, and
+    after them those of the results of steps, one for each rating; `places`, (operands, batch), the slots by rating of
+    a batch. `error` are the residuals of a batch, `gw` is a predictor's gradient.
     """
 
     width: Any
     modes: Any
     ws: Any
     wsums: Any
-    codes: Any
+    steps: Any
     step: Any
     penalty: Any
     l2: Any
+    value: Any
+    grads: Any
+    places: Any
     error: Any
     gw: Any
 
@@ -151,14 +162,12 @@ def _network_gradient(mode: Mode, elements: int, vector: Any, activation: int) -
 
 
 @_part
-def add_scores(
-    width: Any, operation: int, w: Any, weight: Any, left: Any, right: Any, lu: Any, ri: Any, out: Any
-) -> None:
-    """out[b] += weight * w . O(row lu[b] of left, row ri[b] of right) for every rating of the batch."""
+def _add_scores(width: Any, operation: int, w: Any, weight: Any, rows: Any, lu: Any, ri: Any, out: Any) -> None:
+    """out[b] += weight * w . O(row lu[b], row ri[b]) for every rating of the batch."""
     dim = len(width)
     first, second = load(w, 0, width), load(w, dim, width)
     for b in range(len(lu)):
-        x, y = load(left, lu[b] * dim, width), load(right, ri[b] * dim, width)
+        x, y = load(rows, lu[b] * dim, width), load(rows, ri[b] * dim, width)
         if operation == MULTIPLY:
             score = total(first * x * y)
         elif operation == PLUS:
@@ -174,18 +183,7 @@ def add_scores(
 
 @_part
 def _backward(
-    width: Any,
-    operation: int,
-    w: Any,
-    left: Any,
-    right: Any,
-    lu: Any,
-    ri: Any,
-    error: Any,
-    scale: Any,
-    gl: Any,
-    gr: Any,
-    gw: Any,
+    width: Any, operation: int, w: Any, rows: Any, lu: Any, ri: Any, error: Any, scale: Any, grads: Any, gw: Any
 ) -> None:
     """Add the gradients with respect to the rows, and write that of w; dLoss/dScore is scale * error."""
     dim = len(width)
@@ -193,7 +191,7 @@ def _backward(
     by_first, by_second = zero_like(first), zero_like(first)
     for b in range(len(lu)):
         u, v = lu[b] * dim, ri[b] * dim
-        x, y = load(left, u, width), load(right, v, width)
+        x, y = load(rows, u, width), load(rows, v, width)
         e = scale * error[b]
         by_x, by_y = first * e, first * e
         if operation == MULTIPLY:
@@ -208,34 +206,70 @@ def _backward(
         else:
             by_first = fma(maximum(x, y), e, by_first)
             by_x, by_y = where_less(x, y, 0.0, by_x), where_less(x, y, by_y, 0.0)
-        store(gl, u, load(gl, u, width) + by_x)
-        store(gr, v, load(gr, v, width) + by_y)
+        store(grads, u, load(grads, u, width) + by_x)
+        store(grads, v, load(grads, v, width) + by_y)
     store(gw, 0, by_first)
     store(gw, dim, by_second)
 
 
 @_part
-def _gather(s: State, rows: Any, pairs: Any, y: Any) -> None:
-    """Copy a batch's ratings together."""
-    left, right = s.modes[0].places, s.modes[1].places
-    for b in range(len(rows)):
-        r = rows[b]
-        left[b], right[b] = pairs[r, 0], pairs[r, 1]
-        s.error[b] = -y[r]
+def _join(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results: Any) -> None:
+    """Row results[b] becomes O(row lu[b], row ri[b]), for every rating of the batch."""
+    dim = len(width)
+    for b in range(len(lu)):
+        x, y = load(rows, lu[b] * dim, width), load(rows, ri[b] * dim, width)
+        if operation == MULTIPLY:
+            joined = x * y
+        elif operation == PLUS:
+            joined = x + y
+        elif operation == MIN:
+            joined = minimum(x, y)
+        else:
+            joined = maximum(x, y)
+        store(rows, results[b] * dim, joined)
 
 
 @_part
-def _touch(mode: Mode, size: int) -> int:
+def _part_again(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results: Any, grads: Any) -> None:
+    """Add the gradients with respect to the rows that `_join` joined, from those with respect to the results."""
+    dim = len(width)
+    for b in range(len(lu)):
+        u, v = lu[b] * dim, ri[b] * dim
+        x, y, g = load(rows, u, width), load(rows, v, width), load(grads, results[b] * dim, width)
+        by_x, by_y = g, g
+        if operation == MULTIPLY:
+            by_x, by_y = g * y, g * x
+        elif operation == MIN:
+            by_x, by_y = where_less(x, y, g, 0.0), where_less(x, y, 0.0, g)
+        elif operation == MAX:
+            by_x, by_y = where_less(x, y, 0.0, g), where_less(x, y, g, 0.0)
+        store(grads, u, load(grads, u, width) + by_x)
+        store(grads, v, load(grads, v, width) + by_y)
+
+
+@_part
+def _gather(s: State, rows: Any, indices: Any, y: Any) -> None:
+    """Copy a batch's ratings together."""
+    places, error = s.places, s.error
+    for b in range(len(rows)):
+        r = rows[b]
+        for mode in range(len(s.modes)):
+            places[mode, b] = indices[r, mode]
+        error[b] = -y[r]
+
+
+@_part
+def _touch(mode: Mode, places: Any, size: int) -> int:
     """Give each row of a batch a slot, and put it in the row's place; returns how many there are."""
-    places, slots, touched, counts = mode.places, mode.slots, mode.touched, mode.counts
+    slots, touched, counts, first = mode.slots, mode.touched, mode.counts, np.uint32(mode.first)
     n = 0
-    for t in range(min(size, len(counts))):
+    for t in range(min(size, len(slots))):
         counts[t] = 0
     for b in range(size):  # without a branch: whether a row is new is a coin toss
         row = places[b]
         new = slots[row] == NO_SLOT
         slot = np.uint32(n) if new else slots[row]
-        slots[row], places[b], touched[n] = slot, slot, row
+        slots[row], places[b], touched[n] = slot, first + slot, row
         n += new
         counts[slot] += 1
     return n
@@ -257,16 +291,22 @@ def fill_cold_rows(width: Any, mode: Mode) -> None:
 
 
 @_part
-def _prepare(width: Any, mode: Mode, size: int, vector: Any, activation: int) -> int:
+def _rows(mode: Mode, transformed: bool) -> Any:
+    """Where the touched rows are copied to: what a network reads, or without one what the operations do."""
+    return mode.x if transformed else mode.value
+
+
+@_part
+def _prepare(width: Any, mode: Mode, places: Any, size: int, vector: Any, activation: int) -> int:
     """Copy a mode's touched rows into slots, transform them, clear their gradients; returns their number."""
-    n = _touch(mode, size)
+    n = _touch(mode, places, size)
     for t in range(n):  # in a batch of the validation part
         if mode.cold[mode.touched[t]]:
             fill_cold_rows(width, mode)
             break
-    dim, zero = len(width), zero_like(load(mode.table, 0, width))
+    dim, zero, rows = len(width), zero_like(load(mode.table, 0, width)), _rows(mode, len(vector) > 0)
     for t in range(n):
-        store(mode.x, t * dim, load(mode.table, mode.touched[t] * dim, width))
+        store(rows, t * dim, load(mode.table, mode.touched[t] * dim, width))
         store(mode.grads, t * dim, zero)
         mode.slots[mode.touched[t]] = NO_SLOT
     if len(vector) > 0:
@@ -275,36 +315,61 @@ def _prepare(width: Any, mode: Mode, size: int, vector: Any, activation: int) ->
 
 
 @_part
-def _inputs(mode: Mode, vector: Any) -> Any:
-    """What the operations see of a mode's slots; without a network, the rows themselves."""
-    return mode.value if len(vector) > 0 else mode.x
+def _prepare_all(s: State, touched: Any, size: int, vectors: Any, activation: int) -> None:
+    """`_prepare` every mode; `touched` gets the numbers of rows."""
+    for m in range(len(s.modes)):
+        touched[m] = _prepare(s.width, s.modes[m], s.places[m], size, vectors[m], activation)
 
 
 @_part
-def _add_scores_of(s: State, m: int, weight: Any, vectors: Any, size: int, out: Any) -> None:
+def _step(steps: Any, m: int, t: int) -> Any:
+    """The code and the operands of a step."""
+    return steps[m, t, 0], steps[m, t, 1], steps[m, t, 2]
+
+
+@_part
+def _join_all(s: State, m: int, size: int) -> None:
+    """All steps of operation m but the last."""
+    for t in range(s.steps.shape[1] - 1):
+        code, left, right = _step(s.steps, m, t)
+        results = s.places[len(s.modes) + t]
+        _join(s.width, code, s.value, s.places[left][:size], s.places[right][:size], results)
+
+
+@_part
+def _add_scores_of(s: State, m: int, weight: Any, size: int, out: Any) -> None:
     """out[b] += weight * the score by operation m for every rating of the batch."""
-    users, items = s.modes
-    left, right = _inputs(users, vectors[0]), _inputs(items, vectors[1])
-    add_scores(s.width, s.codes[m], s.ws[m], weight, left, right, users.places[:size], items.places[:size], out)
+    _join_all(s, m, size)
+    code, left, right = _step(s.steps, m, s.steps.shape[1] - 1)
+    _add_scores(s.width, code, s.ws[m], weight, s.value, s.places[left][:size], s.places[right][:size], out)
 
 
 @_part
-def _propagate(s: State, m: int, weight: Any, vectors: Any, size: int) -> None:
-    """Backward through operation m, from the residuals in s.error to the modes' grads and s.gw."""
-    users, items = s.modes
-    left, right = _inputs(users, vectors[0]), _inputs(items, vectors[1])
-    lu, ri, scale = users.places[:size], items.places[:size], (weight + weight) / s.error.dtype.type(size)
-    _backward(s.width, s.codes[m], s.ws[m], left, right, lu, ri, s.error, scale, users.grads, items.grads, s.gw)
+def _propagate(s: State, m: int, weight: Any, size: int) -> None:
+    """Backward through operation m, from the residuals in s.error to the slots' grads and s.gw."""
+    inner, dim, zero = s.steps.shape[1] - 1, len(s.width), zero_like(load(s.gw, 0, s.width))
+    _join_all(s, m, size)  # another operation may have written over the results
+    for t in range(inner):
+        results = s.places[len(s.modes) + t]
+        for b in range(size):
+            store(s.grads, results[b] * dim, zero)
+    code, left, right = _step(s.steps, m, s.steps.shape[1] - 1)
+    lu, ri, scale = s.places[left][:size], s.places[right][:size], (weight + weight) / s.error.dtype.type(size)
+    _backward(s.width, code, s.ws[m], s.value, lu, ri, s.error, scale, s.grads, s.gw)
+    for t in range(inner - 1, -1, -1):
+        code, left, right = _step(s.steps, m, t)
+        results = s.places[len(s.modes) + t]
+        _part_again(s.width, code, s.value, s.places[left][:size], s.places[right][:size], results, s.grads)
 
 
 @_part
 def _update_rows(s: State, mode: Mode, n: int, size: Any, transformed: bool) -> None:
     """Adagrad on the touched rows of one mode: the loss through the network's slope, plus the penalty."""
-    width, dim = s.width, len(s.width)
+    width, dim, rows = s.width, len(s.width), _rows(mode, transformed)
     spread = size * 0
     if s.penalty == UNSQUARED and s.l2 > 0:
         for t in range(n):
-            row = load(mode.x, t * dim, width)
+            row = load(rows, t * dim, width)
             spread += mode.counts[t] * total(row * row)
         spread = np.sqrt(spread)
     for t in range(n):
@@ -314,7 +379,7 @@ def _update_rows(s: State, mode: Mode, n: int, size: Any, transformed: bool) -> 
             shrink = s.l2 * mode.counts[t] * mode.shares[mode.touched[t]] / size
         elif s.penalty == UNSQUARED and s.l2 > 0:
             shrink = s.l2 * mode.counts[t] / spread
-        row, gradient = load(mode.x, t * dim, width), load(mode.grads, t * dim, width)
+        row, gradient = load(rows, t * dim, width), load(mode.grads, t * dim, width)
         if transformed:
             gradient = gradient * load(mode.slope, t * dim, width)
         gradient = fma(row, shrink, gradient)
@@ -338,64 +403,85 @@ def _update_predictor(s: State, m: int) -> None:
 
 
 @_compiled
-def train_batch(s: State, rows: Any, pairs: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> None:
+def train_batch(s: State, rows: Any, indices: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> None:
     """One Adagrad step on a batch's objective; `alpha` weighs the operations, zero leaves one out."""
-    size, (users, items) = len(rows), s.modes
-    _gather(s, rows, pairs, y)
-    n_users = _prepare(s.width, users, size, vectors[0], activation)
-    n_items = _prepare(s.width, items, size, vectors[1], activation)
-    for m in range(len(s.codes)):
+    size, touched = len(rows), np.empty(len(s.modes), np.int64)
+    _gather(s, rows, indices, y)
+    _prepare_all(s, touched, size, vectors, activation)
+    for m in range(len(s.steps)):
         if alpha[m] != 0:
-            _add_scores_of(s, m, alpha[m], vectors, size, s.error)
-    for m in range(len(s.codes)):
+            _add_scores_of(s, m, alpha[m], size, s.error)
+    for m in range(len(s.steps)):
         if alpha[m] != 0:
-            _propagate(s, m, alpha[m], vectors, size)
+            _propagate(s, m, alpha[m], size)
             _update_predictor(s, m)
-    _update_rows(s, users, n_users, y.dtype.type(size), len(vectors[0]) > 0)
-    _update_rows(s, items, n_items, y.dtype.type(size), len(vectors[1]) > 0)
+    for mode in range(len(s.modes)):
+        _update_rows(s, s.modes[mode], touched[mode], y.dtype.type(size), len(vectors[mode]) > 0)
 
 
 @_compiled
 def train_epoch(
-    s: State, order: Any, batch: int, pairs: Any, y: Any, alpha: Any, vectors: Any, activation: int
+    s: State, order: Any, batch: int, indices: Any, y: Any, alpha: Any, vectors: Any, activation: int
 ) -> None:
     """One pass over the training part in the given order."""
     for start in range(0, len(order), batch):
-        train_batch(s, order[start : start + batch], pairs, y, alpha, vectors, activation)
+        train_batch(s, order[start : start + batch], indices, y, alpha, vectors, activation)
 
 
 @_compiled
-def architecture_gradients(s: State, rows: Any, pairs: Any, y: Any, alpha: Any, vectors: Any, activation: int) -> Any:
-    """Gradients of a batch's mean squared error: by alpha, and by each network's weights."""
-    size, one, (users, items) = len(rows), y.dtype.type(1), s.modes
-    _gather(s, rows, pairs, y)
-    n_users = _prepare(s.width, users, size, vectors[0], activation)
-    n_items = _prepare(s.width, items, size, vectors[1], activation)
-    scores = np.zeros((len(s.codes), size), y.dtype)
-    for m in range(len(s.codes)):
-        _add_scores_of(s, m, one, vectors, size, scores[m])
+def architecture_gradients(
+    s: State, rows: Any, indices: Any, y: Any, alpha: Any, vectors: Any, activation: int, by_networks: Any
+) -> Any:
+    """Gradients of a batch's mean squared error: by alpha, returned, and by the networks' weights.
+
+    The latter are written into `by_networks`, (order, 3H + 1), a row for each network.
+    """
+    size, one, touched = len(rows), y.dtype.type(1), np.empty(len(s.modes), np.int64)
+    _gather(s, rows, indices, y)
+    _prepare_all(s, touched, size, vectors, activation)
+    scores = np.zeros((len(s.steps), size), y.dtype)
+    for m in range(len(s.steps)):
+        _add_scores_of(s, m, one, size, scores[m])
         if alpha[m] != 0:
             for b in range(size):
                 s.error[b] += alpha[m] * scores[m, b]
-    by_alpha = np.zeros(len(s.codes))
-    for m in range(len(s.codes)):
+    by_alpha = np.zeros(len(s.steps))
+    for m in range(len(s.steps)):
         for b in range(size):
             by_alpha[m] += scores[m, b] * (s.error[b] + s.error[b]) / size
         if alpha[m] != 0:
-            _propagate(s, m, alpha[m], vectors, size)
-    by_p = _network_gradient(users, n_users * len(s.width), vectors[0], activation)
-    by_q = _network_gradient(items, n_items * len(s.width), vectors[1], activation)
-    return by_alpha, by_p, by_q
+            _propagate(s, m, alpha[m], size)
+    for mode in range(len(s.modes)):
+        gradient = _network_gradient(s.modes[mode], touched[mode] * len(s.width), vectors[mode], activation)
+        by_networks[mode, : len(gradient)] = gradient
+    return by_alpha
 
 
 @_compiled
-def predict(width: Any, tables: Any, ws: Any, alpha: Any, codes: Any, pairs: Any) -> Any:
-    """The scores of pairs of rows of transformed tables, (n,)."""
-    left, right = np.empty(len(pairs), np.uint32), np.empty(len(pairs), np.uint32)
-    for b in range(len(pairs)):
-        left[b], right[b] = pairs[b, 0], pairs[b, 1]
-    out = np.zeros(len(pairs), ws.dtype)
-    for m in range(len(codes)):
-        if alpha[m] != 0:
-            add_scores(width, codes[m], ws[m], alpha[m], tables[0], tables[1], left, right, out)
+def predict(width: Any, rows: Any, firsts: Any, ws: Any, alpha: Any, steps: Any, indices: Any) -> Any:
+    """The scores (n,) of `indices` (n, order), in the transformed tables one after the other in the vector `rows`.
+
+    `firsts` are the numbers of each table's first row and, last, of the first of (order - 2) BLOCK rows for results.
+    """
+    out = np.zeros(len(indices), ws.dtype)
+    order = indices.shape[1]
+    places = np.empty((2 * order - 2, BLOCK), np.uint32)
+    for t in range(order - 2):
+        for b in range(BLOCK):
+            places[order + t, b] = firsts[order] + t * BLOCK + b
+    for start in range(0, len(indices), BLOCK):
+        size = min(BLOCK, len(indices) - start)
+        for mode in range(order):
+            first, own = np.uint32(firsts[mode]), places[mode]
+            for b in range(size):
+                own[b] = first + indices[start + b, mode]
+        for m in range(len(steps)):
+            if alpha[m] != 0:
+                for t in range(order - 1):
+                    code, left, right = _step(steps, m, t)
+                    lu, ri = places[left][:size], places[right][:size]
+                    if t < order - 2:
+                        _join(width, code, rows, lu, ri, places[order + t])
+                    else:
+                        _add_scores(width, code, ws[m], alpha[m], rows, lu, ri, out[start : start + size])
     return out

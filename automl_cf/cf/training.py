@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Training(BaseModel):
     precision: Literal["float32", "float64"] = "float32"
     engine: Literal["fused", "reference", "batched"] = Field(
         default="fused",
-        description="fused: Numba kernels, matrices on the CPU; reference: PyTorch, any device; batched: the same for "
+        description="fused: Numba kernels, on the CPU; reference: PyTorch, any device; batched: the same for "
         "many candidates at once",
     )
 
@@ -57,6 +57,14 @@ class Model(Protocol):
 
     def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predict standardised ratings, (n,), for indices of shape (n, order)."""
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """A model that can be stored: its family's `restore` makes it again of these parts."""
+
+    def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays by name, and JSON values."""
 
 
 @dataclass(frozen=True)
