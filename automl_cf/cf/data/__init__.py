@@ -1,7 +1,7 @@
 """Where ratings come from: named data sets, files of one's own, planted data.
 
 A named data set is a small module in ``sets/``, or a plug-in's; see ``sets/ml_100k.py`` for one that is
-fetched.
+fetched, ``sets/youtube.py`` for one in a folder that the user has.
 """
 
 import inspect
@@ -14,17 +14,21 @@ from typing import Any
 
 from automl_cf.cf.data.cache import cache_folder
 from automl_cf.cf.data.dataset import Dataset, Fetched, datasets, fetched
+from automl_cf.cf.data.facts import Facts, facts
 from automl_cf.cf.data.files import load_file
+from automl_cf.cf.data.folders import form_of
 from automl_cf.cf.data.planted import Truth, plant
 from automl_cf.cf.data.sources import find_cached, obtain
 from automl_cf.errors import InputError, suggest
 
 __all__ = [
     "Dataset",
+    "Facts",
     "Listed",
     "Truth",
     "cache_folder",
     "datasets",
+    "facts",
     "fetch",
     "fetched",
     "listing",
@@ -37,7 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Listed:
-    """A data set in a list; its ``state`` is "cached", "not fetched", "corrupt" or "generated"."""
+    """A data set in a list; its ``state`` is "cached", "not fetched", "corrupt", "generated" or "your folder"."""
 
     name: str
     summary: str
@@ -45,16 +49,16 @@ class Listed:
 
 
 def load(name_or_path: str | PathLike[str], /, **options: Any) -> Dataset:
-    """Return the data set of that name, or the ratings in the file of that path.
+    """Return the data set of that name, or the ratings in the file or folder of that path.
 
-    What has a folder or a suffix, and is no data set's name, counts as a path. Options are those of the data
-    set, or of :func:`load_file`. Raises ``InputError`` for an unknown name or option, and for data that
-    cannot be had or used.
+    What has a folder or a suffix, and is no data set's name, counts as a path. A folder must have the files of
+    a data set that takes one, such as Youtube's. Options are those of the data set, or of :func:`load_file`.
+    Raises ``InputError`` for an unknown name or option, and for data that cannot be had or used.
     """
     name = str(name_or_path)
     path = Path(name).expanduser()
-    is_file = name not in datasets.names() and bool(len(path.parts) > 1 or path.suffix or path.exists())
-    loader: Callable[..., Dataset] = partial(load_file, path) if is_file else datasets.get(name)
+    is_path = name not in datasets.names() and bool(len(path.parts) > 1 or path.suffix or path.exists())
+    loader = _loader_of(path) if is_path else datasets.get(name)
     known = _options(loader)
     for option in options:
         if option not in known:
@@ -71,7 +75,8 @@ def fetch(name: str, progress: bool | None = None) -> tuple[Path, ...]:
     ``progress`` shows how downloads come along; by default if standard error is a terminal. Raises
     ``InputError`` if the data set has no files, and, naming each address, if none can be fetched.
     """
-    return tuple(obtain(name, _fetched(name).sources, progress).values())
+    loader = _fetched(name)
+    return tuple(obtain(loader.files_of, loader.sources, progress).values())
 
 
 def verify(name: str) -> tuple[Path, ...]:
@@ -79,10 +84,11 @@ def verify(name: str) -> tuple[Path, ...]:
 
     Raises ``InputError`` otherwise; nothing is fetched.
     """
-    state, files = find_cached(name, _fetched(name).sources)
+    loader = _fetched(name)
+    state, files = find_cached(loader.files_of, loader.sources)
     if not files:
         raise InputError(
-            f"data set '{name}': what {cache_folder() / name} should have is {state}; "
+            f"data set '{name}': what {cache_folder() / loader.files_of} should have is {state}; "
             f"'automl-cf data fetch {name}' brings it."
         )
     return tuple(files.values())
@@ -93,15 +99,29 @@ def listing() -> list[Listed]:
     result = []
     for name in datasets.names():
         loader = datasets.get(name)
-        state = str(find_cached(name, loader.sources)[0]) if isinstance(loader, Fetched) else "generated"
+        if isinstance(loader, Fetched):
+            state = str(find_cached(loader.files_of, loader.sources)[0])
+        else:
+            state = "your folder" if _takes_folder(loader) else "generated"
         result.append(Listed(name, (inspect.getdoc(loader) or "").partition("\n")[0], state))
     return result
+
+
+def _loader_of(path: Path) -> Callable[..., Dataset]:
+    """Return what reads the file or folder."""
+    return partial(datasets.get(form_of(path)), folder=path) if path.is_dir() else partial(load_file, path)
+
+
+def _takes_folder(loader: Callable[..., Dataset]) -> bool:
+    """Tell whether the data set's files are in a folder that the user names."""
+    return "folder" in _options(loader)
 
 
 def _fetched(name: str) -> Fetched:
     loader = datasets.get(name)
     if not isinstance(loader, Fetched):
-        raise InputError(f"data set '{name}': is generated, so there is nothing to fetch or verify.")
+        what = "in a folder of yours" if _takes_folder(loader) else "generated"
+        raise InputError(f"data set '{name}': is {what}, so there is nothing to fetch or verify.")
     return loader
 
 

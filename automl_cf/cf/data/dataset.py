@@ -46,10 +46,13 @@ class Fetched:
     """A loader of a data set whose files are fetched and kept; it takes no options.
 
     ``read`` makes the ratings of the files, which it gets by name: those of whichever source they came from.
+    The cache keeps them in the folder ``files_of``, which is another data set's name where both are made of
+    the same files.
     """
 
-    def __init__(self, name: str, sources: tuple[Source, ...], read: Reader) -> None:
+    def __init__(self, name: str, sources: tuple[Source, ...], read: Reader, files_of: str | None = None) -> None:
         self.name = name
+        self.files_of = files_of or name
         self.sources = sources
         self.read = read
         update_wrapper(self, read)  # for the registry it is the same after a reload, and documented by ``read``
@@ -59,21 +62,25 @@ class Fetched:
 
         It names the source whose files were read: of several with the same files the first.
         """
-        files = obtain(self.name, self.sources)
+        files = obtain(self.files_of, self.sources)
         source = next(source for source in self.sources if {m.file.name for m in source.members} == files.keys())
-        return Dataset(self.name, self.read(files), _sha256(source), source.address)
+        digest = joint_sha256({member.file.name: member.file.sha256 for member in source.members})
+        return Dataset(self.name, self.read(files), digest, source.address)
 
 
-def _sha256(source: Source) -> str:
+def joint_sha256(digests: Mapping[str, str]) -> str:
     """Return the SHA-256 of the one file, or of several ones' SHA-256 in the order of their names."""
-    digests = [file.sha256 for file in sorted((m.file for m in source.members), key=lambda file: file.name)]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    ordered = [digests[name] for name in sorted(digests)]
+    return ordered[0] if len(ordered) == 1 else hashlib.sha256("".join(ordered).encode()).hexdigest()
 
 
-def fetched(name: str, *sources: Source) -> Callable[[Reader], Fetched]:
-    """Register the decorated function as reader of the data set ``name``, which any of ``sources`` has."""
+def fetched(name: str, *sources: Source, files_of: str | None = None) -> Callable[[Reader], Fetched]:
+    """Register the decorated function as reader of the data set ``name``, which any of ``sources`` has.
+
+    ``files_of`` names the data set whose files these are, if not this one's.
+    """
 
     def decorate(read: Reader) -> Fetched:
-        return datasets.register(name)(Fetched(name, sources, read))
+        return datasets.register(name)(Fetched(name, sources, read, files_of))
 
     return decorate

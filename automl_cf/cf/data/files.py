@@ -1,7 +1,7 @@
 """Ratings files of one's own: CSV, TSV and other separated text, Parquet; a matrix or a tensor."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from automl_cf.cf.data.cache import sha256_of
 from automl_cf.cf.data.dataset import Dataset
-from automl_cf.cf.ratings import FloatArray, RatingTensor
+from automl_cf.cf.ratings import FloatArray, IntArray, RatingTensor
 from automl_cf.errors import InputError, suggest
 
 Column = str | int
@@ -30,6 +30,17 @@ _VALUE = {"rating", "value", "score", "stars"}
 _SEPARATORS = ("\t", "::", ",", ";", "|", " ")  # a space stands for any white space, so it comes last
 _PARQUET = (".parquet", ".pq")
 
+TIME_BINS: Mapping[str, str] = {
+    "month": "%Y-%m",
+    "week": "%G-W%V",  # of ISO 8601: from Monday
+    "day": "%Y-%m-%d",
+    "hour": "%Y-%m-%dT%H",
+    "day-of-week": "%u",  # 1 is Monday
+    "hour-of-day": "%H",
+}
+"""Into what a time can be binned, in UTC, and what the bins are called, as for ``strftime``."""
+
+_LATEST = 9.2e9  # seconds: what pandas can tell in nanoseconds; milliseconds given as seconds lie far beyond
 
 _SNIFFED_LINES = 20
 
@@ -40,13 +51,21 @@ def load_file(
     *,
     index_columns: Sequence[Column] | None = None,
     value_column: Column | None = None,
+    time_column: Column | None = None,
+    time_bin: str = "month",
     separator: str | None = None,
     header: bool | None = None,
 ) -> Dataset:
     """Return the ratings of the file ``path`` as a data set of the file's name; see :func:`read_ratings`."""
     file = Path(path)
     ratings = read_ratings(
-        file, index_columns=index_columns, value_column=value_column, separator=separator, header=header
+        file,
+        index_columns=index_columns,
+        value_column=value_column,
+        time_column=time_column,
+        time_bin=time_bin,
+        separator=separator,
+        header=header,
     )
     return Dataset(file.stem, ratings, sha256_of(file), str(file))
 
@@ -56,6 +75,8 @@ def read_ratings(
     *,
     index_columns: Sequence[Column] | None = None,
     value_column: Column | None = None,
+    time_column: Column | None = None,
+    time_bin: str = "month",
     separator: str | None = None,
     header: bool | None = None,
 ) -> RatingTensor:
@@ -67,15 +88,33 @@ def read_ratings(
     first line without any number. The names of a mode's rows are sorted and become its labels. Rows are
     counted from 1, without the header.
 
+    ``time_column``, if given, makes a last mode: its times, in UTC, by ``time_bin``, one of
+    :data:`TIME_BINS`. Times are seconds since 1970 or dates as in ISO 8601.
+
     Raises ``InputError`` for a file that is missing, unreadable or empty, for columns that it lacks or that
-    cannot be told, for a rating that is no finite number, an index that is empty, and ratings that nobody
-    could learn from.
+    cannot be told, for a rating that is no finite number, an index that is empty, a tensor with an index that
+    is constant, and ratings that nobody could learn from.
     """
+    if time_bin not in TIME_BINS:
+        raise InputError(
+            f"time_bin is '{time_bin}', but must be one of {', '.join(TIME_BINS)}.{suggest(str(time_bin), TIME_BINS)}"
+        )
     table = _inspect(Path(path), separator, header)
-    indices, value = _choose(table, index_columns, value_column)
-    frame = table.read([*indices, value])
+    time = None if time_column is None else _position(table, "time_column", time_column)
+    indices, value = _choose(table, index_columns, value_column, time)
+    frame = table.read([*indices, value] if time is None else [*indices, value, time])
     values = _values(table, frame[value], value)
     modes = [_encode(table, frame[position], position) for position in indices]
+    if time is not None:
+        modes.append(_binned(table, frame[time], time, time_bin))
+        indices = [*indices, time]
+    if len(modes) > 2:
+        for position, (_, names) in zip(indices, modes, strict=True):
+            if len(names) == 1:
+                raise InputError(
+                    f"{path}: {table.describe(position)} is '{names[0]}' for all ratings, but an index of a tensor "
+                    f"must differ; leave the column out."
+                )
     codes = np.column_stack([code for code, _ in modes])
     labels = tuple(label for _, label in modes)
     ratings = RatingTensor(codes, values, tuple(len(label) for label in labels), labels)
@@ -168,9 +207,12 @@ def _is_number(text: str) -> bool:
 
 
 def _choose(
-    table: _Table, index_columns: Sequence[Column] | None, value_column: Column | None
+    table: _Table, index_columns: Sequence[Column] | None, value_column: Column | None, time: int | None
 ) -> tuple[list[int], int]:
-    """Return the positions of the index columns and of the value column, guessing what is not given."""
+    """Return the positions of the index columns and of the value column, guessing what is not given.
+
+    The column at ``time`` is neither.
+    """
     count = len(table.names)
     value = None if value_column is None else _position(table, "value_column", value_column)
     if index_columns is not None:
@@ -180,16 +222,18 @@ def _choose(
     else:
         named = [*_called(table, _USER), *_called(table, _ITEM)]
         indices = named if len(named) == 2 else [0, 1]
-        if len(named) != 2 and table.has_header and count != 3:
+        if len(named) != 2 and table.has_header and count != (3 if time is None else 4):
             raise _cannot_tell(table, "index_columns")
     if value is None:
-        left = _called(table, _VALUE) or [p for p in range(count) if p not in indices]
+        left = _called(table, _VALUE) or [p for p in range(count) if p not in (*indices, time)]
         if not left or (len(left) > 1 and (table.has_header or index_columns is not None)):
             raise _cannot_tell(table, "value_column")
         value = left[0]
-    if len({*indices, value}) != len(indices) + 1:
-        chosen = ", ".join(table.describe(position) for position in [*indices, value])
-        raise InputError(f"{table.path}: index_columns and value_column must all differ, but are {chosen}.")
+    columns = [*indices, value] if time is None else [*indices, value, time]
+    if len(set(columns)) != len(columns):
+        chosen = ", ".join(table.describe(position) for position in columns)
+        options = "index_columns and value_column" if time is None else "index_columns, value_column and time_column"
+        raise InputError(f"{table.path}: {options} must all differ, but are {chosen}.")
     return indices, value
 
 
@@ -245,3 +289,31 @@ def _encode(table: _Table, column: "pd.Series[Any]", position: int) -> tuple[NDA
         )
     codes, labels = pd.factorize(column, sort=True)
     return codes.astype(np.int64), np.asarray(labels)
+
+
+def _binned(table: _Table, column: "pd.Series[Any]", position: int, time_bin: str) -> tuple[IntArray, NDArray[Any]]:
+    """Return each time's number in the sorted list of bins, and that list's names."""
+    seconds = _seconds(column)
+    right = np.isfinite(seconds) & (np.abs(seconds) < _LATEST)
+    if not right.all():
+        row = int(np.argmin(right))
+        given = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
+        raise InputError(
+            f"{table.path}: {table.describe(position)} has {given} in row {row + 1}, but must hold times: seconds "
+            f"since 1970 or dates as in ISO 8601."
+        )
+    # Names are made of the few different hours, for making one takes long.
+    hours, of_row = np.unique(np.floor(seconds / 3600).astype(np.int64), return_inverse=True)
+    names = pd.to_datetime(hours * 3600, unit="s", utc=True).strftime(TIME_BINS[time_bin])
+    labels, of_hour = np.unique(np.asarray(names, dtype=str), return_inverse=True)
+    return of_hour[of_row].astype(np.int64), labels
+
+
+def _seconds(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Return times in seconds since 1970, NaN for what is none."""
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        if pd.api.types.is_numeric_dtype(column) or np.isfinite(numbers).any():
+            return numbers
+    times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+    return np.asarray((times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1), dtype=np.float64)

@@ -1,12 +1,13 @@
 """Planted data: ratings made by a known interaction function, so that what a search finds can be judged.
 
 The formula stands here a second time, in plain NumPy and apart from the models, so that either can be tested
-against the other. Paper section 3.2: rating = w . O(g(u; p), g(v; q)).
+against the other. Paper sections 3.2 and 3.4: rating = w . O(g(u; p), g(v; q), ...).
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from automl_cf.cf.data.dataset import Dataset
 from automl_cf.cf.ratings import MINIMUM_RATINGS, RatingTensor, content_hash
 from automl_cf.errors import InputError, suggest
 from automl_cf.spaces.architecture import Architecture
+from automl_cf.spaces.formula import CONCAT, Formula, Term, over, parse
+from automl_cf.spaces.tensor import MODE_VECTORS
 
 Floats = NDArray[np.float64]
 Network = Sequence[float] | Literal["identity"]
@@ -36,6 +39,7 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
 
 _STREAM = 0x91A47ED  # names the random streams of planted data: no other use of a seed draws from them
 _DRAWS = 1000
+_CHUNK = 1 << 18  # entries whose embeddings are gathered at once, to bound memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +61,7 @@ class Truth:
     noise: float
 
     def noise_free(self, indices: ArrayLike) -> Floats:
-        """Return the ratings (n,) without noise, in the data's units, at ``indices`` (n, 2)."""
+        """Return the ratings (n,) without noise, in the data's units, at ``indices`` (n, order)."""
         raw = _signal(self.architecture, self.embeddings, self.w, np.asarray(indices))
         return (raw - self.mean) / self.std
 
@@ -82,11 +86,14 @@ def plant(
     operation: str = "multiply",
     p: Network | None = None,
     q: Network | None = None,
+    r: Network | None = None,
     w: Sequence[float] | None = None,
     users: int = 300,
     items: int = 200,
+    more: Sequence[int] = (),
     dim: int = 4,
     density: float = 0.2,
+    nonzeros: int | None = None,
     noise: float = 0.1,
     scale: float = 2.0,
     units: int = 5,
@@ -96,63 +103,86 @@ def plant(
 ) -> Dataset:
     """Planted data: ratings made by a known interaction function.
 
-    ``operation`` is multiply, plus, min, max or concat. ``p`` and ``q`` are the element-wise networks of
-    users and items, see :func:`element_wise`: numbers, or "identity" for none, or drawn on the ball of radius
-    ``norm_bound`` with ``units`` hidden units. ``w`` (dim,), for concat (2 dim,), is a random unit vector
-    unless given. Embeddings are Gaussian with standard deviation ``scale``. A share ``density`` of the
-    entries is observed, with noise whose standard deviation is ``noise`` times the signal's. All is
-    determined by ``seed``; what one option does leaves the other draws alone. Raises ``InputError`` for
-    options out of range and for a signal that is constant.
+    ``operation`` is multiply, plus, min, max or concat, or for tensors a composition of them such as
+    "plus(multiply(1,2),3)"; ``more`` has the sizes of their modes beyond users and items. ``p``, ``q`` and
+    ``r`` are the element-wise networks of users, items and the third mode, see :func:`element_wise`: numbers,
+    or "identity" for none, or drawn on the ball of radius ``norm_bound`` with ``units`` hidden units, as those
+    of further modes are. ``w`` (dim,), for concat (2 dim,), is a random unit vector unless given. Embeddings
+    are Gaussian with standard deviation ``scale``. A share ``density`` of the entries is observed, or as
+    many as ``nonzeros`` says, with noise whose standard deviation is ``noise`` times the signal's. All is
+    determined by ``seed``; what one option does leaves the other draws alone. Memory is in proportion to the
+    entries observed. Raises ``InputError`` for options out of range and for a signal that is constant.
     """
     _check_integers(users=(users, 2), items=(items, 2), dim=(dim, 1), units=(units, 1), seed=(seed, 0))
     _check_number("scale", scale, lambda x: 0 < x < math.inf, "a positive number")
     _check_number("norm_bound", norm_bound, lambda x: 0 < x < math.inf, "a positive number")
     _check_number("density", density, lambda x: 0 < x <= 1, "a positive number of at most 1")
     _check_number("noise", noise, lambda x: 0 <= x < math.inf, "a number of at least 0")
-    _check_known("operation", operation, OPERATIONS)
+    shape = (users, items, *_further_modes(more, r))
+    formula = _formula(operation, len(shape))
     _check_known("activation", activation, ACTIVATIONS)
 
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence([_STREAM, seed]).spawn(6)]
-    for_users, for_items, for_networks, for_w, for_entries, for_noise = streams
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence([_STREAM, seed]).spawn(4 + len(shape))]
+    for_users, for_items, for_networks, for_w, for_entries, for_noise, *for_more = streams
 
-    embeddings = (
-        scale * for_users.standard_normal((users, dim)),
-        scale * for_items.standard_normal((items, dim)),
+    embeddings = tuple(
+        scale * rng.standard_normal((size, dim))
+        for size, rng in zip(shape, (for_users, for_items, *for_more), strict=True)
     )
     networks = {}
-    for (name, given), rng in zip({"p": p, "q": q}.items(), for_networks.spawn(2), strict=True):
+    chosen = {"p": p, "q": q, "r": r}
+    for name, rng in zip(MODE_VECTORS, for_networks.spawn(len(shape)), strict=False):
+        given = chosen.get(name)
         if given is None:
             networks[name] = _draw_network(rng, units, activation, norm_bound, scale)
         elif not _is_identity(name, given):
             networks[name] = _given_network(name, given)
-    architecture = Architecture({"operation": operation} | ({"activation": activation} | networks if networks else {}))
-    weights = _weights(w, 2 * dim if operation == "concat" else dim, for_w)
-    entries = users * items
-    count = round(density * entries)
+    name = operation if len(shape) == 2 else str(formula)
+    architecture = Architecture({"operation": name} | ({"activation": activation} | networks if networks else {}))
+    weights = _weights(w, len(formula.parts) * dim if formula.operation == CONCAT else dim, for_w)
+    entries = math.prod(shape)
+    if nonzeros is not None:
+        _check_integers(nonzeros=(nonzeros, MINIMUM_RATINGS))
+        if nonzeros > entries:
+            raise InputError(
+                f"planted data: nonzeros is {nonzeros}, but must be at most {entries}, the entries there are."
+            )
+    count = round(density * entries) if nonzeros is None else nonzeros
     if count < MINIMUM_RATINGS:
         raise InputError(
-            f"planted data: density {density} of {users} x {items} entries makes {count} ratings, "
+            f"planted data: density {density} of {' x '.join(map(str, shape))} entries makes {count} ratings, "
             f"but must make at least {MINIMUM_RATINGS}."
         )
     observed = for_entries.choice(entries, size=count, replace=False, shuffle=False)
-    indices = np.stack(np.unravel_index(np.sort(observed), (users, items)), axis=1).astype(np.int64)
+    indices = np.stack(np.unravel_index(np.sort(observed), shape), axis=1).astype(np.int64)
 
     raw = _signal(architecture, embeddings, weights, indices)
     if not raw.std() > 1e-9 * max(1.0, abs(raw.mean())):
         raise InputError("planted data: the signal is constant; choose other networks, other weights or more entries.")
     truth = Truth(architecture, embeddings, weights, float(raw.mean()), float(raw.std()), noise)
     values = truth.noise_free(indices) + noise * for_noise.standard_normal(len(indices))
-    ratings = RatingTensor(indices, values.astype(np.float32), (users, items))
+    ratings = RatingTensor(indices, values.astype(np.float32), shape)
     ratings.check_usable("planted data")
-    return Dataset("planted", ratings, content_hash(ratings), f"planted by {operation} from seed {seed}", truth)
+    return Dataset("planted", ratings, content_hash(ratings), f"planted by {name} from seed {seed}", truth)
 
 
 def _signal(architecture: Architecture, embeddings: tuple[Floats, ...], w: Floats, indices: NDArray[Any]) -> Floats:
-    u, v = (
-        _transform(architecture, name, table)[indices[:, mode]]
-        for mode, (name, table) in enumerate(zip("pq", embeddings, strict=True))
-    )
-    return OPERATIONS[str(architecture["operation"])](u, v) @ w
+    names = MODE_VECTORS[: len(embeddings)]
+    tables = [_transform(architecture, name, table) for name, table in zip(names, embeddings, strict=True)]
+    formula = _formula(str(architecture["operation"]), len(embeddings))
+    signal = np.empty(len(indices))
+    for start in range(0, len(indices), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        rows = [table[indices[chunk, mode]] for mode, table in enumerate(tables)]
+        signal[chunk] = _value(formula, rows) @ w
+    return signal
+
+
+def _value(term: Term, rows: Sequence[Floats]) -> Floats:
+    """A formula's value, (n, width), from the modes' rows, (n, dim) each."""
+    if isinstance(term, int):
+        return rows[term - 1]
+    return reduce(OPERATIONS[term.operation], [_value(part, rows) for part in term.parts])
 
 
 def _transform(architecture: Architecture, name: str, table: Floats) -> Floats:
@@ -210,6 +240,33 @@ def _numbers(name: str, given: Any) -> Floats:
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
         raise InputError(f"planted data: {name} is {given!r}, but must be a list of finite numbers.")
     return numbers
+
+
+def _further_modes(more: Any, r: Network | None) -> tuple[int, ...]:
+    sizes = tuple(more) if isinstance(more, list | tuple) else (more,)
+    most = len(MODE_VECTORS) - 2
+    if len(sizes) > most:
+        raise InputError(f"planted data: more has {len(sizes)} numbers, but must have at most {most}.")
+    for size in sizes:
+        _check_integers(more=(size, 2))
+    if r is not None and not sizes:
+        raise InputError("planted data: r is the network of a third mode, but more, its size, is missing.")
+    return sizes
+
+
+def _formula(operation: str, order: int) -> Formula:
+    if not isinstance(operation, str) or "(" not in operation:
+        _check_known("operation", operation, OPERATIONS)
+        return over(operation, order)
+    formula = parse(operation).canonical()
+    for part in (formula, *formula.inner()):
+        _check_known("operation", part.operation, OPERATIONS)
+    if len(formula.modes) != order:
+        raise InputError(
+            f"planted data: operation '{operation}' is of {len(formula.modes)} modes, but there are {order}; "
+            "more has the sizes of those beyond users and items."
+        )
+    return formula
 
 
 def _check_integers(**options: tuple[Any, int]) -> None:

@@ -43,9 +43,12 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """The member ``path`` of an archive: ``file``, after ``skip_lines`` lines that do not belong to it."""
+    """The member ``path`` of an archive: ``file``, after ``skip_lines`` lines that do not belong to it.
 
-    path: str
+    Without a ``path`` it is the archive itself, kept as it comes: for one whose own checksum is what is published.
+    """
+
+    path: str | None
     file: CachedFile
     skip_lines: int = 0
 
@@ -178,6 +181,11 @@ def _fetch(folder: Path, source: Source, progress: bool) -> dict[str, Path]:
 
 
 def _contents(archive: Path, member: Member) -> Iterator[bytes]:
+    if member.path is None:
+        with archive.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+        return
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member.path) as stream:
             for _ in range(member.skip_lines):

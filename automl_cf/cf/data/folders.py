@@ -1,0 +1,55 @@
+"""Data sets in a folder of the user's own, because they cannot be fetched, or come in several files."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from automl_cf.cf.ratings import RatingTensor
+from automl_cf.errors import InputError
+
+_MARKS = {"tensor_shape.txt": "costco", "*-edges.csv": "youtube"}
+"""What a folder of each form has, by the name of the data set."""
+
+
+def form_of(folder: Path) -> str:
+    """Return the name of the data set whose form the folder has. Raises ``InputError`` if it has none."""
+    for mark, name in _MARKS.items():
+        if next(folder.glob(mark), None) is not None:
+            return name
+    forms = " nor ".join(f"{mark} ('{name}')" for mark, name in _MARKS.items())
+    raise InputError(f"{folder}: is a folder that has neither {forms}, so its form is unknown; name a file in it.")
+
+
+def folder_with(name: str, folder: str | PathLike[str] | None, files: Sequence[str]) -> Path:
+    """Return the folder that the data set ``name`` was given, if it has all of ``files``.
+
+    Raises ``InputError`` otherwise; it names what is missing.
+    """
+    wanted = f"{', '.join(files[:-1])} and {files[-1]}"
+    if folder is None:
+        raise InputError(f"data set '{name}': the option folder is missing; it must be the folder that has {wanted}.")
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise InputError(f"data set '{name}': folder is '{folder}', but must be a folder that has {wanted}.")
+    missing = [file for file in files if not (path / file).is_file()]
+    if missing:
+        raise InputError(f"data set '{name}': {path} has no {' and no '.join(missing)}, but must have {wanted}.")
+    return path
+
+
+def check_tensor(ratings: RatingTensor, what: str) -> None:
+    """Raise ``InputError``, calling the ratings ``what``, if nobody can learn from them as from a tensor.
+
+    To what :meth:`RatingTensor.check_usable` wants it adds that no mode of a tensor may be constant.
+    """
+    ratings.check_usable(what)
+    for mode in range(ratings.order if ratings.order > 2 else 0):
+        if np.ptp(ratings.indices[:, mode]) == 0:
+            row = ratings.indices[0, mode]
+            name = row if ratings.labels is None else ratings.labels[mode][row]
+            raise InputError(
+                f"{what}: index {mode + 1} is '{name}' for all ratings, but an index of a tensor must differ; "
+                f"leave it out."
+            )
