@@ -10,6 +10,8 @@ __version__ = metadata.version("automl-cf")
 
 # public name -> the module that defines it
 _LAZY: dict[str, str] = dict.fromkeys(("compare", "load", "report", "resume", "run_study"), "automl_cf.api")
+_LAZY["AutoCF"] = "automl_cf.estimator"
+_LAZY["PortableModel"] = "automl_cf.cf.portable"
 
 __all__ = ["__version__", *_LAZY]
 

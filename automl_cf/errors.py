@@ -11,7 +11,7 @@ class AutomlCfError(Exception):
     exit_status: ClassVar[int] = 1
 
 
-class InputError(AutomlCfError):
+class InputError(AutomlCfError, ValueError):
     """What the user gave is wrong: one sentence naming the field, the value and what would be right."""
 
     exit_status = 2

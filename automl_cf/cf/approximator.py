@@ -5,8 +5,9 @@ embedding has, then the linear predictor w. The perceptron's weights are the arc
 trained. More modes are concatenated likewise.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ MODEL = "approximator"
 _CHUNK = 1 << 18  # ratings scored at once, to bound memory: each has 5 x order x dim numbers
 
 Weights = NDArray[np.float64]
+Shapes = Sequence[tuple[int, ...]]
 Rows = NDArray[np.integer[Any]] | Tensor
 
 
@@ -35,13 +37,29 @@ def weight_shapes(dim: int, order: int = 2) -> tuple[tuple[int, ...], ...]:
 
 
 def initial_weights(dim: int, order: int, rng: np.random.Generator) -> Weights:
-    """Matrices uniform with variance 2 / (inputs + outputs), biases 0 (Glorot and Bengio 2010)."""
-    return np.concatenate(
-        [
-            rng.uniform(-1.0, 1.0, shape).ravel() * np.sqrt(6.0 / sum(shape)) if len(shape) == 2 else np.zeros(shape)
-            for shape in weight_shapes(dim, order)
-        ]
-    )
+    """Weights of such shapes, drawn by `glorot`."""
+    return glorot(weight_shapes(dim, order), rng)
+
+
+def glorot(shapes: Shapes, rng: np.random.Generator) -> Weights:
+    """Matrices uniform with variance 2 / (inputs + outputs), biases 0 (Glorot and Bengio 2010), in one vector."""
+    parts = [
+        rng.uniform(-1.0, 1.0, shape).ravel() * np.sqrt(6.0 / sum(shape)) if len(shape) == 2 else np.zeros(shape)
+        for shape in shapes
+    ]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def unpacked(weights: Tensor, shapes: Shapes) -> list[Tensor]:
+    """Views of a vector's parts, one after the other, in these shapes."""
+    parts = torch.split(weights, [int(np.prod(shape)) for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def concatenated(tables: Sequence[Tensor], batch: DeviceRatings) -> Tensor:
+    """[u; v] of every rating, (n, order x dim)."""
+    rows = [table.index_select(0, index) for table, index in zip(tables, batch.indices, strict=True)]
+    return torch.cat(rows, dim=1)
 
 
 def approximator(weights: Weights) -> Architecture:
@@ -90,7 +108,7 @@ class ApproximatorTables(TorchTables):
 
     def rmse(self, weights: Weights) -> float:
         """The validation RMSE."""
-        return self._rmse(_in_chunks(_scores(self._tensor(weights))), "valid")
+        return self._rmse(in_chunks(_scores(self._tensor(weights))), "valid")
 
     def state_dict(self) -> dict[str, NDArray[np.floating]]:
         """Arrays of T and of Adagrad."""
@@ -102,26 +120,52 @@ class ApproximatorTables(TorchTables):
 
     def frozen(self, weights: Weights) -> "ApproximatorModel":
         """A copy of the model as it stands, for predicting."""
-        tables = [table.clone() for table in self._cold.filled(self.tables)]
-        return ApproximatorModel(self._tensor(weights), tables, {MODEL: self.predictors[MODEL].clone()})
+        return ApproximatorModel(self._tensor(weights), self._cold.filled(self.tables), self.predictors)
 
 
-class ApproximatorModel:
-    """A trained model: the perceptron's weights, tables (cold rows filled) and w."""
+class PerceptronModel(ABC):
+    """A trained model: copies of its perceptron's weights, its tables (cold rows filled) and its w by name."""
 
     def __init__(self, weights: Tensor, tables: Sequence[Tensor], predictors: Mapping[str, Tensor]) -> None:
-        self.weights = weights
-        self.tables = list(tables)
-        self.predictors = dict(predictors)
+        self.weights = weights.detach().clone()
+        self.tables = [table.detach().clone() for table in tables]
+        self.predictors = {name: w.detach().clone() for name, w in predictors.items()}
+
+    @abstractmethod
+    def scores(self) -> Predict:
+        """The perceptron with these weights, as a function of tables and w."""
 
     @torch.no_grad()
     def predict(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Standardised predictions, (n,)."""
-        columns = tuple(torch.tensor(column, device=self.weights.device) for column in indices.T)
-        unknown = torch.empty(len(indices), device=self.weights.device)
-        return to_numpy(
-            _in_chunks(_scores(self.weights))(self.tables, self.predictors, DeviceRatings(columns, unknown))
-        )
+        device = self.weights.device
+        columns = tuple(torch.tensor(column, device=device) for column in indices.T)
+        unknown = torch.empty(len(indices), device=device)
+        return to_numpy(in_chunks(self.scores())(self.tables, self.predictors, DeviceRatings(columns, unknown)))
+
+    def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        (w,) = self.predictors.values()
+        tables = {f"table{mode}": table.cpu().numpy() for mode, table in enumerate(self.tables)}
+        return tables | {"weights": self.weights.cpu().numpy(), "predictor": w.cpu().numpy()}, {}
+
+
+class ApproximatorModel(PerceptronModel):
+    """A trained model under an architecture's weights."""
+
+    def scores(self) -> Predict:
+        return _scores(self.weights)
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
+        """The inverse of `parts`, on the CPU."""
+        weights, tables, w = stored_tensors(arrays)
+        return cls(weights, tables, {MODEL: w})
+
+
+def stored_tensors(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tensor, list[Tensor], Tensor]:
+    """The weights, the tables and w of a PerceptronModel's parts, on the CPU."""
+    tables = [torch.tensor(arrays[f"table{mode}"]) for mode in range(len(arrays) - 2)]
+    return torch.tensor(arrays["weights"]), tables, torch.tensor(arrays["predictor"])
 
 
 def train_approximator(
@@ -158,17 +202,16 @@ def _scores(weights: Tensor) -> Predict:
     """w . f(u, v) of every rating, as a function of T."""
 
     def predict(tables: Sequence[Tensor], predictors: Mapping[str, Tensor], batch: DeviceRatings) -> Tensor:
-        rows = [table.index_select(0, index) for table, index in zip(tables, batch.indices, strict=True)]
-        shapes = weight_shapes(tables[0].shape[1], len(tables))
-        parts = torch.split(weights, [int(np.prod(shape)) for shape in shapes])
-        w1, b1, w2, b2 = (part.view(shape) for part, shape in zip(parts, shapes, strict=True))
-        hidden = torch.sigmoid(torch.cat(rows, dim=1) @ w1.T + b1)
+        w1, b1, w2, b2 = unpacked(weights, weight_shapes(tables[0].shape[1], len(tables)))
+        hidden = torch.sigmoid(concatenated(tables, batch) @ w1.T + b1)
         return (hidden @ w2.T + b2) @ predictors[MODEL]
 
     return predict
 
 
-def _in_chunks(predict: Predict) -> Predict:
+def in_chunks(predict: Predict) -> Predict:
+    """The same, for any number of ratings in bounded memory."""
+
     def chunked(tables: Sequence[Tensor], predictors: Mapping[str, Tensor], batch: DeviceRatings) -> Tensor:
         numbers = torch.arange(len(batch), device=batch.values.device)
         return torch.cat([predict(tables, predictors, batch.take(rows)) for rows in torch.split(numbers, _CHUNK)])

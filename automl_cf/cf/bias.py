@@ -1,5 +1,8 @@
 """The bias model mu + b_row + b_column (+ ...): no interaction at all, and the bar for every claim."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -28,6 +31,14 @@ class BiasModel:
         for mode, bias in enumerate(self.biases):
             prediction += bias[indices[:, mode]]
         return prediction
+
+    def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        return {f"bias{mode}": bias for mode, bias in enumerate(self.biases)}, {"mean": self.mean}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
+        """The inverse of `parts`."""
+        return cls(float(values["mean"]), [np.array(arrays[f"bias{mode}"]) for mode in range(len(arrays))])
 
 
 def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter) -> Fit:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -104,6 +104,19 @@ class InteractionModel:
             scores = self.function.predict(self.transformed, self.predictors, columns)
             parts.append(scores.cpu().numpy().astype(np.float64))
         return np.concatenate(parts)
+
+    def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        tables = {f"table{mode}": table.cpu().numpy() for mode, table in enumerate(self.transformed)}
+        predictors = {f"predictor.{name}": w.cpu().numpy() for name, w in self.predictors.items()}
+        return tables | predictors, {"operations": list(self.function.names)}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
+        """The inverse of `parts`, on the CPU. The networks are in the tables already."""
+        names = tuple(map(str, values["operations"]))
+        tables = [torch.tensor(arrays[f"table{mode}"]) for mode in range(len(arrays) - len(names))]
+        predictors = {name: torch.tensor(arrays[f"predictor.{name}"]) for name in names}
+        return cls(InteractionFunction(names, (None,) * len(tables), "sigmoid"), tables, predictors)
 
 
 def train_interaction(

@@ -1,19 +1,23 @@
 """Model families: what an architecture's `model` names, and how one is trained, once or over the l2 grid."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from automl_cf.cf.approximator import train_approximator
+from automl_cf.cf.approximator import ApproximatorModel, train_approximator
+from automl_cf.cf.baselines import BASELINES, Baseline
 from automl_cf.cf.batched import Candidate, train_batched
-from automl_cf.cf.bias import BIAS_L2_GRID, train_bias
+from automl_cf.cf.bias import BIAS_L2_GRID, BiasModel, train_bias
 from automl_cf.cf.fused import train_fused, warm_up
-from automl_cf.cf.interaction import train_interaction
+from automl_cf.cf.interaction import InteractionModel, train_interaction
 from automl_cf.cf.meter import Meter
+from automl_cf.cf.mlp import MlpModel, train_mlp
 from automl_cf.cf.splits import SearchData
-from automl_cf.cf.training import Fit, Training
+from automl_cf.cf.training import Fit, Model, Training
 from automl_cf.registry import Registry
 from automl_cf.spaces.architecture import Architecture
 
@@ -37,10 +41,14 @@ Trainer = Callable[[Architecture, TrainingTask, float, Meter, int | None], Fit]
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """`train(architecture, task, l2, meter, epochs)`, and a grid of its own if the study's does not fit."""
+    """`train(architecture, task, l2, meter, epochs)`, and a grid of its own if the study's does not fit.
+
+    `restore(arrays, values)` makes a model of the parts that it was stored as; without it none can be exported.
+    """
 
     train: Trainer
     l2_grid: tuple[float, ...] | None = None
+    restore: Callable[[Mapping[str, NDArray[Any]], Mapping[str, Any]], Model] | None = None
 
 
 models: Registry[ModelFamily] = Registry("model", None, "automl_cf.models")
@@ -73,19 +81,35 @@ def _approximator(architecture: Architecture, task: TrainingTask, l2: float, met
     return _from_scratch(partial(train_approximator, device=task.device))(architecture, task, l2, meter, epochs)
 
 
+def _mlp(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    return _from_scratch(partial(train_mlp, device=task.device))(architecture, task, l2, meter, epochs)
+
+
 def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
     return train_bias(task.data, task.training, l2=l2, meter=meter)
 
 
-models.register("interaction")(ModelFamily(_interaction))
-models.register("approximator")(ModelFamily(_approximator))
-models.register("bias-only")(ModelFamily(_bias, BIAS_L2_GRID))
+models.register("interaction")(ModelFamily(_interaction, restore=InteractionModel.restore))
+models.register("approximator")(ModelFamily(_approximator, restore=ApproximatorModel.restore))
+models.register("mlp")(ModelFamily(_mlp, restore=MlpModel.restore))
+models.register("bias-only")(ModelFamily(_bias, BIAS_L2_GRID, BiasModel.restore))
+
+
+def _baseline(baseline: Baseline) -> Trainer:
+    def train(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+        return _from_scratch(partial(baseline.train, device=task.device))(architecture, task, l2, meter, epochs)
+
+    return train
+
+
+for _name, _entry in BASELINES.items():
+    models.register(_name)(ModelFamily(_baseline(_entry), _entry.l2_grid, _entry.restore))
 
 
 def prepare(task: TrainingTask) -> None:
     """Do what the engine needs once per process and dimension, so that it is not booked as training."""
     if task.training.engine == "fused":
-        warm_up(task.dim, task.training.precision)
+        warm_up(task.dim, task.training.precision, task.data.train.order)
 
 
 def family_of(architecture: Architecture) -> ModelFamily:

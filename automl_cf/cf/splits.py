@@ -89,6 +89,27 @@ def random_split(
     return Split(train, valid, test, mean, std, value_std, seed, content_hash(train, valid, test))
 
 
+def train_and_validation(ratings: RatingTensor, seed: int, fraction: float = 0.25) -> Split:
+    """Split all of `ratings` into training and validation part, the latter being the given `fraction`; nothing to test.
+
+    Raises ``InputError`` for ratings that cannot be used, a fraction that is not between 0 and 1, and parts that
+    come out empty or constant.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"validation_fraction: {fraction} must lie between 0 and 1.")
+    ratings.check_usable("ratings")
+    order = np.random.default_rng(np.random.SeedSequence([_STREAM, seed])).permutation(len(ratings))
+    cut = round((1 - fraction) * len(ratings))
+    if not 0 < cut < len(ratings):
+        raise InputError(f"validation_fraction: {fraction} leaves a part of the {len(ratings)} ratings empty.")
+    train, valid = ratings.take(order[:cut]), ratings.take(order[cut:])
+    mean, std = _mean_and_std(train)
+    if std == 0:
+        raise InputError(f"The training part of seed {seed} has only ratings of {mean}; it needs different ones.")
+    _, value_std = _mean_and_std(ratings)
+    return Split(train, valid, None, mean, std, value_std, seed, content_hash(train, valid))
+
+
 def cold_mask(train: RatingTensor, part: RatingTensor) -> NDArray[np.bool_]:
     """Tell for each rating of ``part`` whether it is of a row, in any mode, that ``train`` lacks: (n,)."""
     cold = np.zeros(len(part), dtype=np.bool_)

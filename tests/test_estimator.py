@@ -1,0 +1,144 @@
+"""AutoCF: scikit-learn's conventions, and that it predicts ratings that it has not seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import check_estimator
+
+from automl_cf import AutoCF, PortableModel
+from automl_cf.cf.data import load
+from automl_cf.errors import AutomlCfError, InputError
+
+QUICK = {"searcher": "random", "seconds": None, "trials": 3, "dim": 2, "random_state": 0}
+
+
+def frame(seed=0, users=60, items=40):
+    ratings = load("planted", users=users, items=items, density=0.5, noise=0.2, seed=seed).ratings
+    names = {"user": [f"u{u}" for u in ratings.indices[:, 0]], "item": ratings.indices[:, 1] + 100}
+    return pd.DataFrame({**names, "rating": ratings.values})
+
+
+def test_it_predicts_what_it_has_not_seen_better_than_the_mean():
+    ratings = frame()
+    kept = np.random.default_rng(0).random(len(ratings)) < 0.25
+    model = AutoCF("single-op", seconds=30, dim=8, random_state=1).fit(ratings[~kept])
+    test = ratings[kept]
+    assert model.score(test[["user", "item"]], test["rating"]) > 0.5  # R squared: 0 is the mean
+    assert model.predict(test).tolist() == model.predict(test[["item", "user"]]).tolist()  # columns go by name
+    assert model.events_[0]["kind"] == "cell_started"
+    assert model.architecture_.to_json() in [event.get("architecture") for event in model.events_]
+    assert 0.2 < model.validation_rmse_ < test["rating"].std()
+
+
+def test_the_same_seed_gives_the_same_predictions_and_another_one_another_search():
+    ratings = frame()
+    first, again, other = (AutoCF(**QUICK | {"random_state": seed}).fit(ratings) for seed in (3, 3, 4))
+    assert first.predict(ratings).tolist() == again.predict(ratings).tolist()
+    assert first.architecture_ != other.architecture_
+
+
+def test_a_frame_and_arrays_mean_the_same():
+    ratings = frame()
+    of_frame = AutoCF(**QUICK).fit(ratings)
+    of_arrays = AutoCF(**QUICK).fit(ratings[["user", "item"]].to_numpy(), ratings["rating"].to_numpy())
+    assert of_frame.predict(ratings).tolist() == of_arrays.predict(ratings[["user", "item"]].to_numpy()).tolist()
+    assert list(of_frame.feature_names_in_) == ["user", "item"]
+    assert not hasattr(of_arrays, "feature_names_in_")
+
+
+def test_parameters_and_clones():
+    model = AutoCF(**QUICK, options={}, training={"max_epochs": 3})
+    assert clone(model).get_params() == model.get_params()
+    assert clone(model.set_params(dim=5)).dim == 5
+    search = GridSearchCV(AutoCF(**QUICK), {"dim": [1, 2]}, cv=2).fit(frame()[["user", "item"]], frame()["rating"])
+    assert search.best_params_["dim"] in (1, 2)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_recommend_leaves_out_what_was_rated_unless_asked():
+    ratings = frame()
+    model = AutoCF(**QUICK).fit(ratings)
+    best = model.recommend(["u1", "nobody"], 5)
+    assert best["user"].tolist() == ["u1"] * 5 + ["nobody"] * 5
+    rated = set(ratings.loc[ratings["user"] == "u1", "item"])
+    assert not rated & set(best.loc[best["user"] == "u1", "item"])
+    everything = model.recommend("u1", 40, seen=True)
+    assert rated < set(everything["item"])
+    assert everything["prediction"].is_monotonic_decreasing
+
+
+def test_it_can_be_taken_home(tmp_path):
+    ratings = frame()
+    model = AutoCF(**QUICK).fit(ratings)
+    model.model_.save(tmp_path / "model")
+    assert PortableModel.load(tmp_path / "model").predict(ratings).tolist() == model.predict(ratings).tolist()
+
+
+def test_a_third_mode_is_a_context():
+    ratings = frame().assign(month=np.arange(1200) % 3)[["user", "item", "month", "rating"]]
+    model = AutoCF(**QUICK, training={"max_epochs": 2}).fit(ratings)
+    assert model.model_.columns == ("user", "item", "month")
+    assert np.isfinite(model.predict(ratings)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"searcher": "sift"}, r"Unknown searcher 'sift'\. Did you mean 'sif'\?"),
+        ({"options": {"speed": 3}}, "searcher 'random' has no option 'speed'"),
+        ({"dim": 0}, r"AutoCF: dims is \(?\[?0.*at least 1"),
+        ({"trials": None}, "needs at least one of trials, seconds, visits"),
+        ({"validation_fraction": 1.0}, r"validation_fraction: 1\.0 must lie between 0 and 1"),
+        ({"rating": "stars"}, "target y is None, and X has no column 'stars'"),
+        ({"space": {"units": -1}}, "units -1"),
+        ({"training": {"speed": 1}}, "unknown key 'training.speed'"),
+    ],
+)
+def test_bad_parameters_are_refused_when_it_is_fitted(changes, message):
+    with pytest.raises(InputError, match=message):
+        AutoCF(**QUICK | changes).fit(frame())
+
+
+def test_bad_data_are_refused():
+    ratings = frame()
+    with pytest.raises(InputError, match=r"column 'user' is empty in row 2"):
+        AutoCF(**QUICK).fit(ratings.assign(user=ratings["user"].where(ratings.index != 1)))
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        AutoCF(**QUICK).fit(ratings.assign(rating=ratings["rating"].where(ratings.index != 1)))
+    with pytest.raises(InputError, match="is rated more than once"):
+        AutoCF(**QUICK).fit(pd.concat([ratings, ratings.head(1)]))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        AutoCF(**QUICK).fit(ratings[["user", "item"]], [1, 2, 3])
+    with pytest.raises(InputError, match="needs two or more: users and items"):
+        AutoCF(**QUICK).fit(ratings[["user"]], ratings["rating"])
+    with pytest.raises(AutomlCfError, match="found nothing within its budget"):
+        AutoCF(**QUICK | {"trials": None, "visits": 1}).fit(ratings)
+
+
+NOT_OURS = dict.fromkeys(
+    [
+        "check_n_features_in_after_fitting",
+        "check_positive_only_tag_during_fit",
+        "check_estimators_dtypes",
+        "check_dtype_object",
+        "check_regressors_train",
+        "check_regressor_data_not_an_array",
+        "check_regressors_no_decision_function",
+        "check_regressors_int",
+        "check_fit2d_1sample",
+    ],
+    "it fits on four or more columns, and a model has two or three modes",
+)
+
+
+@pytest.mark.slow
+def test_scikit_learns_checks_pass_as_far_as_they_apply():
+    checks = check_estimator(AutoCF(**QUICK), expected_failed_checks=NOT_OURS, on_fail=None, on_skip=None)
+    failed = {check["check_name"]: check["exception"] for check in checks if check["status"] == "failed"}
+    assert failed == {}
+    left_out = {check["check_name"]: str(check["exception"]) for check in checks if check["status"] == "xfail"}
+    assert left_out.keys() == NOT_OURS.keys()
+    assert all("modes" in message or "InputError" in message for message in left_out.values())
+    assert sum(check["status"] == "passed" for check in checks) >= 40
