@@ -15,8 +15,9 @@ TREE := build/tree
 compare: $(STAMP)
 	$(BIN)/automl-cf compare
 
+# A file's tests stay on one core, since they share what is slow to make.
 test: $(STAMP)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow

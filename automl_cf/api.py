@@ -20,13 +20,14 @@ def run_study(study: Study, out: Path | str | None = None, on_event: OnEvent | N
     Raises InputError before anything runs if the study, its data or the folder will not do.
     """
     folder = Path(out) if out else Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    study.load_plugins()
     suite_run.start(with_every_searcher(study), folder, on_event)
     return report(folder)
 
 
-def resume(folder: Path | str, on_event: OnEvent | None = None) -> Run:
-    """Go on with an interrupted run; see `run_study`."""
-    suite_run.resume(Path(folder), on_event)
+def resume(folder: Path | str, on_event: OnEvent | None = None, plugins: Sequence[Path | str] = ()) -> Run:
+    """Go on with an interrupted run; see `run_study`. It has its plug-ins; those given again must be as they were."""
+    suite_run.resume(Path(folder), on_event, plugins)
     return report(folder)
 
 
@@ -54,15 +55,17 @@ def compare(
     searchers: str | Sequence[str | dict[str, Any]] = ("bias-only", "single-op", "sif-robust", "random"),
     seeds: Sequence[int] = (1, 2),
     out: Path | str | None = None,
+    plugins: Sequence[Path | str] = (),
     **study: Any,
 ) -> Run:
     """Compare searchers on a data set; "all" stands for every one that can search it.
 
-    Further keywords are a study's keys, such as `budget={"seconds": 30}`; by default it is 20 s of search a cell.
+    `plugins` are Python files: what they register can be named. Further keywords are a study's keys, such as
+    `budget={"seconds": 30}`; by default it is 20 s of search a cell.
 
     Raises InputError with one sentence for whatever is wrong.
     """
     listed = [searchers] if isinstance(searchers, str) else list(searchers)
     values = {"name": "compare", "budget": {"seconds": 20}, **study}
-    values |= {"datasets": [dataset], "searchers": listed, "seeds": list(seeds)}
+    values |= {"datasets": [dataset], "searchers": listed, "seeds": list(seeds), "plugins": list(plugins)}
     return run_study(make_study(values, "compare"), out)

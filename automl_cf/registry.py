@@ -6,6 +6,7 @@ file registered; and what installed packages offer as entry points. It loads an 
 
 import sys
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -95,7 +96,19 @@ class Registry(Generic[T]):
             raise AutomlCfError(f"The {self.kind} '{name}' of {offers} cannot be loaded: {error}") from error
 
 
+def definition(entry: object) -> list[tuple[str | None, str | None]]:
+    """Return the module and the qualified name of a class or function, or of each function that a record is made of.
+
+    A record is a dataclass's instance, such as an operation.
+    """
+    parts: list[object] = [entry]
+    if is_dataclass(entry) and not isinstance(entry, type):
+        parts = [part for field in fields(entry) if callable(part := getattr(entry, field.name))]
+    return [(getattr(part, "__module__", None), getattr(part, "__qualname__", None)) for part in parts]
+
+
 def _same_definition(old: object, new: object) -> bool:
-    """Tell whether both are one object, or one class or function before and after a reload."""
-    where = [(getattr(x, "__module__", None), getattr(x, "__qualname__", None)) for x in (old, new)]
-    return old is new or (where[0] == where[1] and None not in where[0])
+    """Tell whether both are one object, or made of the same classes and functions before and after a reload."""
+    where = definition(old)
+    known = bool(where) and all(None not in part for part in where)
+    return old is new or (known and where == definition(new))

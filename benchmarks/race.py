@@ -93,9 +93,11 @@ def by_epochs(results: pd.DataFrame, points: int = 40) -> pd.DataFrame:
     grid = np.unique(np.geomspace(first, last, points).astype(int)) if first < last else np.array([last])
     at = pd.DataFrame({"at": grid})
     parts = []
-    for (dataset, searcher, seed), rows in runs:
-        part = pd.merge_asof(at, rows[["epochs", "regret"]], left_on="at", right_on="epochs")
-        parts.append(part.assign(dataset=dataset, searcher=searcher, seed=seed, epochs=grid))
+    for _, rows in runs:
+        parts.append(
+            pd.merge_asof(at, rows.drop(columns=["trial", "test"], errors="ignore"), left_on="at", right_on="epochs")
+        )
+        parts[-1]["epochs"] = grid
     return pd.concat(parts)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,20 @@ from automl_cf.searchers import searchers
 from automl_cf.suite.study import Study, make_study
 
 HEAVY = {"torch", "ray", "pandas", "matplotlib", "numba", "scipy", "pyarrow", "hyperopt", "optuna"}
-COMMANDS = [[], ["compare"], ["run"], ["resume"], ["report"], ["list"], ["data"], ["data", "fetch"], ["doctor"]]
+COMMANDS = [
+    [],
+    ["compare"],
+    ["run"],
+    ["resume"],
+    ["report"],
+    ["list"],
+    ["data"],
+    ["data", "fetch"],
+    ["doctor"],
+    ["new"],
+    ["export"],
+    ["predict"],
+]
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -70,7 +83,7 @@ class FakeApi:
         self.study, self.out = study, out
         return self.resume(self.folder, on_event)
 
-    def resume(self, run: Path, on_event: Callable[[dict[str, Any]], None]) -> Run:
+    def resume(self, run: Path, on_event: Callable[[dict[str, Any]], None], plugins: Sequence[Path] = ()) -> Run:
         for event in self.events:
             on_event(event)
         if self.raises:
@@ -197,6 +210,7 @@ def test_a_file_is_called_by_its_name_without_folder_and_suffix() -> None:
         ("max", "max"),
         ("user,item", ["user", "item"]),
         ("0,1", [0, 1]),
+        ("plus(multiply(1,2),3)", "plus(multiply(1,2),3)"),
         ('["a b", 2]', ["a b", 2]),
         ("'7'", "7"),
         (",", ","),

@@ -8,10 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_runs import counted_events, small_study, start_process, trajectory
 
+from automl_cf.analysis.run import Run
+from automl_cf.analysis.summary import write_summary
+from automl_cf.cf.bias import train_bias
 from automl_cf.cf.data import load
+from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.splits import random_split
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import read_events
@@ -56,6 +61,39 @@ def test_scores_equal_a_retraining_by_hand(finished: Path) -> None:
     assert dataset.truth is not None
     noise_free = dataset.truth.noise_free(test.indices)
     assert score["truth_rmse"] == pytest.approx(np.sqrt(np.mean((predicted - noise_free) ** 2)), abs=1e-4)
+
+    assert score["ranking"] is not None
+    assert set(score["ranking"].values()) <= {None, 0}  # planted ratings have no fives
+
+
+def test_fives_are_ranked(tmp_path: Path) -> None:
+    """Hit and NDCG of the bias model, one user after the other; there are no ties."""
+    rng = np.random.default_rng(0)
+    cells = np.argwhere(rng.random((30, 40)) < 0.5)
+    ratings = np.clip(np.rint(3 + rng.normal(size=40)[cells[:, 1]] + rng.normal(size=len(cells))), 1, 5)
+    path = tmp_path / "stars.csv"
+    pd.DataFrame({"user": cells[:, 0], "item": cells[:, 1], "rating": ratings}).to_csv(path, index=False)
+    study = small_study(datasets=[str(path)], searchers=["bias-only"], training={"l2_grid": [1e-3]})
+    run.start(study, tmp_path / "run")
+    found = Run.load(tmp_path / "run").scores.iloc[0]
+    split = random_split(load(path).ratings, 1)
+    fit = train_bias(split.for_search(), study.training, l2=found["l2"], meter=NullMeter())
+    test = split.test
+    assert test is not None
+    assert fit.model is not None
+    table = pd.DataFrame({"user": test.indices[:, 0], "five": test.values == 5})
+    table["score"] = fit.model.predict(test.indices)
+    hits, gains = [], []
+    for _, items in table.groupby("user"):
+        if items["five"].any():
+            top = items.sort_values("score", ascending=False)["five"].to_numpy()[:5]
+            discount = 1 / np.log2(np.arange(2, 7))
+            hits.append(top.any())
+            gains.append(discount[: len(top)][top].sum() / discount[: items["five"].sum()].sum())
+    assert 0.2 < np.mean(gains) < 1
+    assert found["hit@5"] == pytest.approx(np.mean(hits))
+    assert found["ndcg@5"] == pytest.approx(np.mean(gains))
+    assert "| Searcher | Hit@5 | Hit@10 | NDCG@5 |" in write_summary(Run.load(tmp_path / "run")).read_text()
 
 
 def test_the_same_seed_gives_the_same_trajectory_in_another_process(finished: Path, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ CELL = {"cell": "str", "dataset": "str", "dim": "int64", "searcher": "str", "see
 _EVENT = {"attempt": "int64", "n": "int64", "search_seconds": "float64"}
 _ARCHITECTURE = {"architecture": "object", "id": "str"}
 
+RANKING = tuple(f"{metric}@{k}" for metric in ("hit", "ndcg", "recall") for k in (5, 10))
+"""Ranking metrics of a score (`cf/ranking.py`); missing where no test rating is a five, and in older runs."""
+
 _CELLS = {
     **CELL,
     "state": "str",
@@ -71,6 +74,7 @@ _SCORES = {
     "rmse_warm": "float64",
     "cold": "int64",
     "truth_rmse": "float64",
+    **dict.fromkeys(RANKING, "float64"),
     "retrain_seconds": "float64",
     "retrain_visits": "int64",
 }
@@ -124,7 +128,8 @@ class Run:
             trials += [event | label for event in _of_kind(events, "trial")]
             incumbents += [event | label | {"order": order} for order, event in enumerate(found)]
             scores += [
-                event | label | {"final": bool(found) and id_ == found[-1]["id"]} for id_, event in scored.items()
+                event | label | (event.get("ranking") or {}) | {"final": bool(found) and id_ == found[-1]["id"]}
+                for id_, event in scored.items()
             ]
         cells += [cell for cell in _planned(study, folder / "study.json") if cell["cell"] not in by_cell]
         if not cells:

@@ -13,6 +13,7 @@ from automl_cf.analysis.tables import (
     describe,
     final_table,
     number,
+    ranking_columns,
     score_columns,
     search_columns,
 )
@@ -26,6 +27,10 @@ splits. *RMSE / std* is divided by the standard deviation of all ratings, *Test 
 both are of the last incumbent, retrained over the lambda grid under the protocol common to all. *Optimism* is
 test minus validation, in RMSE / std; searchers are never compared by validation. Costs are means over the
 same seeds."""
+
+_RANKING = """\
+Each user's test ratings are ranked, fives being the positives; ties count as their expectation. Lists are short, so Hit
+is high by chance; means over the users who gave a five, then over seeds."""
 
 _UNEVEN = 1.5  # a slowest calibration by this factor above the fastest is worth a warning
 
@@ -72,6 +77,9 @@ def _results(run: Run) -> list[str]:
     for dataset, dim, rows in groups(final_table(run), "dataset", "dim"):
         title = f"## {_escape(dataset)}, dimension {dim}"
         sections += [title, _table(score_columns(rows)), _table(search_columns(rows))]
+        ranks = ranking_columns(rows)
+        if len(ranks):
+            sections += [_table(ranks), _RANKING]
     return [*sections, _READING]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from automl_cf.analysis.output import whole_file
-from automl_cf.analysis.run import CELL, Run, groups
+from automl_cf.analysis.run import CELL, RANKING, Run, groups
 from automl_cf.analysis.statistics import paired_differences, t_interval
 
-BASELINES = ("bias-only", "single-op")
+BASELINES = ("bias-only", "single-op", "random")
 """The searchers that others are compared with; `single-op` chose its operation by validation itself."""
 
 _MEANS = {"rmse_std": "{:.4f}", "rmse": "{:#.5g}", "truth_rmse": "{:#.4g}", "optimism": "{:+.4f}"}
@@ -64,7 +64,7 @@ def final_table(run: Run) -> pd.DataFrame:
     (the data's units), ``truth_rmse`` (planted data, else NaN), ``optimism``. For each of `BASELINES`, as
     ``vs_bias_only`` and so on: the paired difference of rmse_std with ``_low``, ``_high``, ``_p`` and ``_n``,
     NaN where there is nothing to compare. Plain means: ``search_seconds``, ``deliverable_seconds``,
-    ``trials``, ``visits``. ``found`` says which architectures, and how often.
+    ``trials``, ``visits`` and the metrics of `RANKING`. ``found`` says which architectures, and how often.
     """
     cells = cell_table(run)
     rows: list[dict[str, Any]] = []
@@ -76,7 +76,7 @@ def final_table(run: Run) -> pd.DataFrame:
             for column in _MEANS:
                 mean, low, high, _ = t_interval(good[column].to_numpy())
                 row |= {column: float(mean), f"{column}_low": float(low), f"{column}_high": float(high)}
-            row |= {column: good[column].astype("float64").mean() for column in _COSTS}
+            row |= {column: good[column].astype("float64").mean() for column in (*_COSTS, *RANKING)}
             found = Counter(sorted(describe(architecture) for architecture in good["architecture"]))
             row["found"] = ", ".join(f"{name} ({count})" for name, count in found.most_common())
             rows.append(row)
@@ -122,8 +122,19 @@ def score_columns(table: pd.DataFrame) -> pd.DataFrame:
     if table["truth_rmse"].notna().any():
         shown["Noise-free RMSE"] = _with_interval(table, "truth_rmse")
     for baseline in BASELINES:
-        shown[f"Minus {baseline}"] = _with_interval(table, _versus(baseline))
+        if baseline != "random" or table[_versus(baseline)].notna().any():
+            shown[f"Minus {baseline}"] = _with_interval(table, _versus(baseline))
     return pd.DataFrame(shown)
+
+
+def ranking_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the ranking metrics of rows of `final_table` as text, ready to be shown; none where there are none."""
+    known = [metric for metric in RANKING if table[metric].notna().any()]
+    shown = {
+        metric.replace("hit", "Hit").replace("ndcg", "NDCG").replace("recall", "Recall"): metric for metric in known
+    }
+    values = {title: [f"{value:.3f}" for value in table[metric]] for title, metric in shown.items()}
+    return pd.DataFrame({"Searcher": list(table["searcher"]), **values} if known else {})
 
 
 def search_columns(table: pd.DataFrame) -> pd.DataFrame:

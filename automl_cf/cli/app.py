@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from automl_cf import __version__
+from automl_cf.cli import check, data, doctor, listing, new
 from automl_cf.cli import compare as comparing
-from automl_cf.cli import data, doctor, listing
 from automl_cf.cli.errors import guarded
 
 app = typer.Typer(
@@ -22,6 +22,14 @@ app = typer.Typer(
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder of the run, new or empty.", show_default="results/NAME-DATE-TIME", metavar="FOLDER"),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file, whose searchers, operations, models and data sets can then be named; may be repeated.",
+        metavar="FILE",
+    ),
 ]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")]
 
@@ -74,6 +82,15 @@ def compare(
             metavar="NAME,...",
         ),
     ] = None,
+    operations: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Operations to search among, separated by commas or repeated (see: automl-cf list operations).",
+            show_default="the paper's five",
+            metavar="NAME,...",
+        ),
+    ] = None,
+    plugin: Plugins = None,
     dim: Annotated[str, typer.Option(help="Embedding dimension, or several: 4,8,16.", metavar="N,...")] = comparing.DIM,
     seeds: Annotated[
         str,
@@ -132,6 +149,8 @@ def compare(
             dataset=dataset,
             data_options=data_option or (),
             searchers=searchers or comparing.SEARCHERS,
+            operations=operations or (),
+            plugins=plugin or (),
             dim=dim,
             seeds=seeds,
             trials=trials,
@@ -157,6 +176,7 @@ def run(
         str,
         typer.Argument(help="A TOML file, or a shipped study's name (see: automl-cf list studies).", metavar="STUDY"),
     ],
+    plugin: Plugins = None,
     out: Out = None,
 ) -> None:
     """Run a study: a TOML file, or one that is shipped."""
@@ -164,16 +184,19 @@ def run(
     from automl_cf.cli.studies import find_study
 
     running.load()
-    running.run(find_study(study), out)
+    running.run(find_study(study).with_plugins(plugin or ()), out)
 
 
 @app.command()
 @guarded
-def resume(folder: RunFolder) -> None:
-    """Go on with an interrupted run; what was finished is not done again."""
+def resume(folder: RunFolder, plugin: Plugins = None) -> None:
+    """Go on with an interrupted run; what was finished is not done again.
+
+    The run has copies of its plug-ins; a --plugin that is given must be as it was.
+    """
     from automl_cf.cli import running
 
-    running.resume(folder)
+    running.resume(folder, plugin or ())
 
 
 @app.command()
@@ -185,6 +208,47 @@ def report(folder: RunFolder) -> None:
     running.report(folder)
 
 
+@app.command()
+@guarded
+def export(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option(help="Folder of the model, new or empty.", metavar="FOLDER")] = Path("model"),
+    dataset: Annotated[str | None, typer.Option(help="Of a run of several data sets: which.", metavar="NAME")] = None,
+    searcher: Annotated[str | None, typer.Option(help="Only what this searcher found.", metavar="NAME")] = None,
+    dim: Annotated[int | None, typer.Option(help="Only of this dimension.", metavar="N")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only of this seed.", metavar="N")] = None,
+) -> None:
+    """Train the best model of a run on all ratings but the test ones, and store it to be taken home.
+
+    Validation chooses which is best; test ratings choose nothing.
+    """
+    from automl_cf.cli import model, running
+
+    running.load()
+    model.export(folder, out, dataset, searcher, dim, seed)
+
+
+@app.command()
+@guarded
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, as export writes it.", metavar="MODEL")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV or TSV with a header, or Parquet, with the model's columns.", metavar="FILE"),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet file to write; else CSV on standard output.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Predict ratings for rows of names; those that the model does not know count as the mean of the known."""
+    from automl_cf.cli import model as models
+
+    models.predict(model, file, out)
+
+
 app.command("list")(guarded(listing.list_all))
+app.command("check")(guarded(check.check))
+app.command("new")(guarded(new.new))
 app.add_typer(data.app, name="data")
 app.command("doctor")(guarded(doctor.doctor))

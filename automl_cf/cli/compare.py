@@ -22,6 +22,8 @@ _MOST_SEEDS = 1000  # more are surely one seed's number, meant as such
 _OPTIONS = {
     "datasets": "--dataset",
     "searchers": "--searchers",
+    "plugins": "--plugin",
+    "space.options.operations": "--operations",
     "dims": "--dim",
     "seeds": "--seeds",
     "budget.trials": "--trials",
@@ -40,6 +42,8 @@ def compare_study_values(
     dataset: str = DATASET,
     data_options: Sequence[str] = (),
     searchers: Sequence[str] = SEARCHERS,
+    operations: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
     dim: str = DIM,
     seeds: str = SEEDS,
     trials: int | None = None,
@@ -52,18 +56,21 @@ def compare_study_values(
 ) -> dict[str, Any]:
     """The study that the options describe, for `make_study`.
 
-    Texts are what stands on the command line: `dim`, `seeds` and each of `searchers` may be comma lists (a single
-    number N as `seeds` means 1 to N); each of `data_options` is key=value. Without any budget it is `SECONDS` of search
-    a cell; with GPUs the engine is the one that can use them. Raises InputError, naming the option, for texts that
-    cannot be read; whether the values make sense is for `make_study` to say.
+    Texts are what stands on the command line: `dim`, `seeds` and each of `searchers` and `operations` may be comma
+    lists (a single number N as `seeds` means 1 to N); each of `data_options` is key=value. Without any budget it is
+    `SECONDS` of search a cell; with GPUs the engine is the one that can use them. Raises InputError, naming the option,
+    for texts that cannot be read; whether the values make sense is for `make_study` to say.
     """
     label = Path(dataset).stem  # what a file is called in tables and in cells' names; of a name it is the name
     budget = {"trials": trials, "seconds": time_budget, "visits": visits}
     given = {key: value for key, value in budget.items() if value is not None}
+    chosen = _distinct("--operations", [name for text in operations for name in _parts(text)])
     return {
         "name": "compare-" + (re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.") or "data"),
-        "datasets": [{"name": dataset, "label": label, "options": _data_options(data_options)}],
+        "datasets": [{"name": dataset, "label": label, "options": parse_data_options(data_options)}],
         "searchers": _distinct("--searchers", [name for text in searchers for name in _parts(text)]),
+        "space": {"options": {"operations": chosen} if chosen else {}},
+        "plugins": list(plugins),
         "dims": _distinct("--dim", _integers("--dim", dim, "a number, or several, such as 4,8,16")),
         "seeds": _seeds(seeds),
         "budget": given or {"seconds": SECONDS},
@@ -120,7 +127,8 @@ def _distinct(option: str, values: list[Any]) -> list[Any]:
     return values
 
 
-def _data_options(texts: Sequence[str]) -> dict[str, Any]:
+def parse_data_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Read a data set's options, each key=value. Raises InputError for one that is not, and for a key given twice."""
     options: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -140,5 +148,5 @@ def _data_value(text: str) -> Any:
         parsed = {}
     if set(parsed) == {"value"} and isinstance(parsed["value"], bool | int | float | str | list):
         return parsed["value"]
-    parts = text.split(",")
+    parts = [text] if "(" in text else text.split(",")  # a composition is one value: plus(multiply(1,2),3)
     return [_data_value(part) for part in parts] if len(parts) > 1 and all(parts) else text

@@ -1,6 +1,8 @@
 """`automl-cf list`: what there is to choose from."""
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from automl_cf import plugins
 from automl_cf.cli.studies import first_comment, shipped
 from automl_cf.cli.terminal import output
 from automl_cf.errors import AutomlCfError, InputError, suggest
@@ -18,12 +21,17 @@ def list_all(
         str | None,
         typer.Argument(help="searchers, datasets, operations or studies.", show_default="all of them"),
     ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(help="A Python file whose searchers and so on are listed, too; may be repeated.", metavar="FILE"),
+    ] = None,
 ) -> None:
-    """List the searchers, data sets, operations and shipped studies."""
+    """List the searchers, data sets, operations and shipped studies; (in brackets) where it is not ours."""
     if what is not None and what not in SECTIONS:
         raise InputError(
             f"what to list is '{what}', but must be one of {', '.join(SECTIONS)}.{suggest(what, SECTIONS)}"
         )
+    plugins.load(plugin or ())
     console = output()
     for number, name in enumerate([what] if what else SECTIONS):
         if what is None:
@@ -43,7 +51,8 @@ def show_searchers(console: Console) -> None:
             rows.append((name, "broken", str(error)))
         else:
             kind = "one-shot" if searcher.capabilities.one_shot else "ask/tell"
-            rows.append((name, kind, (searcher.__doc__ or "").partition("\n")[0]))
+            summary = searcher.__doc__ or import_module(searcher.__module__).__doc__ or ""
+            rows.append((name, kind, summary.partition("\n")[0] + _from(searcher)))
     _show(console, rows)
 
 
@@ -60,8 +69,10 @@ def show_operations(console: Console) -> None:
 
     rows = []
     for name in operations.names():
-        times = operations.get(name).width(1, 2)
-        rows.append((name, "as long as one embedding" if times == 1 else f"as long as {times} embeddings"))
+        operation = operations.get(name)
+        times = operation.width(1, 2)
+        length = "as long as one embedding" if times == 1 else f"as long as {times} embeddings"
+        rows.append((name, length + _from(operation)))
     _show(console, rows)
 
 
@@ -76,6 +87,11 @@ SECTIONS: Mapping[str, Callable[[Console], None]] = {
     "operations": show_operations,
     "studies": show_studies,
 }
+
+
+def _from(entry: object) -> str:
+    origin = plugins.origin(entry)
+    return f" ({origin})" if origin else ""
 
 
 def _show(console: Console, rows: Iterable[Iterable[str]]) -> None:

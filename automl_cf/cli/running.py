@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ def run(study: "Study", out: Path | None) -> None:
     from automl_cf import api
     from automl_cf.suite.every import with_every_searcher
 
+    study.load_plugins()
     study = with_every_searcher(study)
     for left_out in study.skipped:
         typer.echo(f"left out: {left_out.reason}", err=True)
@@ -40,7 +41,7 @@ def run(study: "Study", out: Path | None) -> None:
     _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display))
 
 
-def resume(folder: Path) -> None:
+def resume(folder: Path, plugins: Sequence[Path] = ()) -> None:
     """Go on with an interrupted run, and print its result."""
     load()
     from automl_cf import api
@@ -49,7 +50,7 @@ def resume(folder: Path) -> None:
     study = stored_study(folder)
     log = folder / LOG_NAME
     past = read_events(log) if log.exists() else ()
-    _watch(folder, Board(study), past, lambda display: api.resume(folder, display))
+    _watch(folder, Board(study), past, lambda display: api.resume(folder, display, plugins))
 
 
 def report(folder: Path) -> None:

@@ -18,6 +18,7 @@ from automl_cf.cf.models import TrainingTask, prepare
 from automl_cf.cf.problem import Evaluation, Incumbent, Problem
 from automl_cf.cf.splits import SearchData
 from automl_cf.events import SCHEMA, Event
+from automl_cf.plugins import Plugin
 from automl_cf.searchers import AskTellSearcher, OneShotSearcher, build, searchers
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.calibration import calibrate
@@ -35,7 +36,7 @@ class CellJob:
     """What a worker needs to run a cell. There is no test part in it.
 
     `past` are the cell's effective events of earlier attempts; `checkpoint` the content of the last one's file;
-    `truth` is the architecture that made planted data.
+    `truth` is the architecture that made planted data; `plugins` are the study's.
     """
 
     study: Study
@@ -45,6 +46,7 @@ class CellJob:
     checkpoint: bytes | None = None
     attempt: int = 1
     truth: Architecture | None = None
+    plugins: tuple[Plugin, ...] = ()
 
 
 def training_task(study: Study, cell: Cell, data: SearchData) -> TrainingTask:
@@ -105,6 +107,8 @@ def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
             resumes_after=None if resume_at is None else [resume_at["attempt"], resume_at["n"]],
         )
         try:
+            for plugin in job.plugins:
+                plugin.execute()
             name = job.study.entry(job.cell).name
             one_shot = searchers.get(name).capabilities.one_shot
             task = training_task(job.study, job.cell, job.data)

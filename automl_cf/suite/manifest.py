@@ -34,6 +34,7 @@ def make_manifest(
             for title, d in datasets.items()
         },
         "splits": {key: split.hash for key, split in splits.items()},
+        "plugins": {Path(plugin.file).name: plugin.sha256 for plugin in study.plugins},
     }
 
 

@@ -11,14 +11,17 @@ from automl_cf.cf.data import Dataset, load
 from automl_cf.cf.splits import SearchData, Split, random_split
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import LOG_NAME, Event, effective
+from automl_cf.plugins import Plugin, read
 from automl_cf.suite.cell import CHECKPOINTS, CellJob
 from automl_cf.suite.inline import Inline, Job
 from automl_cf.suite.manifest import make_manifest
 from automl_cf.suite.scoring import ScoreJob, to_score
 from automl_cf.suite.store import MANIFEST_NAME, STUDY_NAME, Emit, Store
-from automl_cf.suite.study import Cell, Study, read_study
+from automl_cf.suite.study import Cell, PluginEntry, Study, read_study
 
 OnEvent = Callable[[Event], None]
+
+PLUGINS = "plugins"  # the folder of the copies
 
 _ENDS = ("cell_finished", "cell_failed")
 _ROUNDS = 2  # a cell whose worker died is resumed once; what dies again is reported as failed
@@ -88,24 +91,32 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
             raise InputError(
                 f"'{folder}' is not empty, '{strangers[0]}' is in it; choose a new or an empty folder as --out."
             )
+        plugins = study.load_plugins()
+        copies = [PluginEntry(file=f"{PLUGINS}/{plugin.name}", sha256=plugin.sha256) for plugin in plugins]
+        study = study.model_copy(update={"plugins": tuple(copies)})
         data = _Data(study)
+        for copy, plugin in zip(copies, plugins, strict=True):
+            store.write(copy.file, plugin.content)
         store.write_json(STUDY_NAME, study.model_dump(mode="json"))
         store.write_json(MANIFEST_NAME, data.manifest(folder))
-        _Run(study, store, data, on_event).go()
+        _Run(study, store, data, plugins, on_event).go()
     finally:
         store.close()
 
 
-def resume(folder: Path, on_event: OnEvent | None = None) -> None:
+def resume(folder: Path, on_event: OnEvent | None = None, plugins: Sequence[Path | str] = ()) -> None:
     """Go on with a run: finished cells and scores stay, a cell under way continues from its last durable event.
 
-    Raises InputError if the folder holds no run, or if the data or their splits are no longer the same.
+    The run has copies of its plug-ins; of `plugins`, which are not needed, each must be as it was. Raises InputError if
+    the folder holds no run, or if the data, their splits or a plug-in are no longer the same.
     """
     study = stored_study(folder)
+    _check_plugins(study, plugins)
     store = Store(folder)
     try:
+        sources = study.load_plugins()
         data = _Data(study)
-        run = _Run(study, store, data, on_event)
+        run = _Run(study, store, data, sources, on_event)
         for event in run.events:
             cell = run.by_id.get(event["cell"])
             if event["kind"] == "cell_started" and cell and event["split_hash"] != data.split(cell).hash:
@@ -125,13 +136,26 @@ def stored_study(folder: Path) -> Study:
     return read_study(folder / STUDY_NAME)
 
 
+def _check_plugins(study: Study, paths: Sequence[Path | str]) -> None:
+    """Raise InputError if a file of `paths` is none of the run's plug-ins, or is not as it was."""
+    hashes = {Path(entry.file).name: entry.sha256 for entry in study.plugins}
+    for path in paths:
+        name = Path(path).name
+        if name not in hashes:
+            raise InputError(f"plug-in '{path}' is none of the run's: {', '.join(hashes) or 'none'}; leave it out.")
+        read(path, hashes[name])
+
+
 class _Run:
     """One process's work on a run."""
 
-    def __init__(self, study: Study, store: Store, data: _Data, on_event: OnEvent | None) -> None:
+    def __init__(
+        self, study: Study, store: Store, data: _Data, plugins: tuple[Plugin, ...], on_event: OnEvent | None
+    ) -> None:
         self.study = study
         self.store = store
         self.data = data
+        self.plugins = plugins
         self.on_event = on_event or (lambda event: None)
         self.events: list[Event] = store.events()
         self.cells = study.cells()
@@ -178,7 +202,7 @@ class _Run:
             saved = (self.store.folder / checkpoints[-1]).read_bytes() if checkpoints else None
             data = self.data.search_data(cell)
             attempt, truth = _next_attempt(self.events, cell), self.data.datasets[cell.dataset].architecture
-            jobs.append(CellJob(self.study, cell, data, past, saved, attempt, truth))
+            jobs.append(CellJob(self.study, cell, data, past, saved, attempt, truth, self.plugins))
         return jobs
 
     def _score_jobs(self) -> list[Job]:
@@ -189,7 +213,7 @@ class _Run:
             if architectures and not any(event["kind"] == "cell_scored" for event in past):
                 attempt = _next_attempt(self.events, cell)
                 split, truth = self.data.split(cell), self.data.truth(cell)
-                jobs.append(ScoreJob(self.study, cell, split, architectures, truth, past, attempt))
+                jobs.append(ScoreJob(self.study, cell, split, architectures, truth, past, attempt, self.plugins))
         return jobs
 
     def _report_lost(self) -> None:

@@ -15,8 +15,10 @@ import torch
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.metrics import rmse, scores
 from automl_cf.cf.models import TrainingTask, prepare, train_over_grid
+from automl_cf.cf.ranking import ranking
 from automl_cf.cf.splits import Split
 from automl_cf.events import Event, search_seconds
+from automl_cf.plugins import Plugin
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.cell import Recorder, synchronize, training_task
 from automl_cf.suite.ledger import Ledger
@@ -35,6 +37,7 @@ class ScoreJob:
     truth: np.ndarray | None = None
     past: list[Event] = field(default_factory=list)
     attempt: int = 1
+    plugins: tuple[Plugin, ...] = ()
 
 
 def to_score(study: Study, events: Sequence[Event]) -> list[Architecture]:
@@ -59,6 +62,8 @@ def run_scoring(job: ScoreJob, emit: Emit) -> None:
         ledger.restore(job.past[-1]["clock"], job.past[-1]["visits"])
     record = Recorder(job.cell, job.attempt, ledger, emit)
     with ledger.timed("setup"):
+        for plugin in job.plugins:
+            plugin.execute()
         task = training_task(job.study, job.cell, job.split.for_search())
         prepare(task)
     for architecture in job.architectures:
@@ -84,6 +89,7 @@ def _score(job: ScoreJob, task: TrainingTask, architecture: Architecture) -> dic
         "scale": split.std / split.value_std,
         "cold": 0,
         "truth_rmse": None,
+        "ranking": None,
         **dict.fromkeys(("validation", "rmse", "rmse_std", "rmse_warm", "rmse_std_warm")),
     }
     if fit.status != "ok" or fit.model is None:
@@ -95,6 +101,7 @@ def _score(job: ScoreJob, task: TrainingTask, architecture: Architecture) -> dic
     fields |= {"rmse_warm": _finite(test.rmse_warm), "rmse_std_warm": _finite(test.rmse_warm_std)}
     if job.truth is not None:
         fields["truth_rmse"] = _finite(rmse(prediction, job.truth))
+    fields["ranking"] = ranking(fit.model.predict, split).fields()
     return fields
 
 

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,16 +11,25 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from automl_cf.cf.elementwise import ACTIVATIONS
+from automl_cf.cf.fused import program
 from automl_cf.cf.operations import operations
 from automl_cf.cf.training import Training
 from automl_cf.errors import InputError, suggest
+from automl_cf.plugins import Plugin, module_name, read
 from automl_cf.searchers import SearchTask, build, searchers
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.interaction import interaction_space
+from automl_cf.spaces.nas import nas_space
 from automl_cf.spaces.space import Space
+from automl_cf.spaces.tensor import tensor_space
 from automl_cf.suite.streams import stream
 
-SPACES: Mapping[str, Callable[..., Space]] = {"interaction": interaction_space}
+SPACES: Mapping[str, Callable[..., Space]] = {
+    "interaction": interaction_space,
+    "nas": nas_space,
+    "tensor": tensor_space,
+}
+PAPER = "paper"  # the paper's space for as many modes as the data have
 
 
 class _Part(BaseModel):
@@ -50,16 +59,24 @@ class DatasetEntry(_Named):
 
 
 class SpaceEntry(_Named):
-    """A space by name with its options, such as `norm_bound`, `units`, `operations`."""
+    """A space by name with its options, such as `norm_bound`, `units`, `operations`.
 
-    name: str = "interaction"
+    `paper` is `interaction` for matrices and `tensor` for data with more modes.
+    """
 
-    def build(self) -> Space:
-        """The space. Raises InputError for an unknown name or option, or a value that makes no sense."""
-        if self.name not in SPACES:
-            raise InputError(f"unknown space '{self.name}'; known: {', '.join(SPACES)}.{suggest(self.name, SPACES)}")
+    name: str = PAPER
+
+    def build(self, order: int = 2) -> Space:
+        """The space for data with so many modes.
+
+        Raises InputError for an unknown name or option, or a value that makes no sense.
+        """
+        names = {PAPER: "interaction" if order == 2 else "tensor"} | {name: name for name in SPACES}
+        if self.name not in names:
+            raise InputError(f"unknown space '{self.name}'; known: {', '.join(names)}.{suggest(self.name, names)}")
+        own = {"order": order} if names[self.name] == "tensor" and order > 2 else {}
         try:
-            space = SPACES[self.name](**self.options)
+            space = SPACES[names[self.name]](**own | self.options)
         except TypeError as error:
             raise InputError(f"space '{self.name}': {error}.") from error
         activation = space.constants.get("activation", "sigmoid")
@@ -67,10 +84,8 @@ class SpaceEntry(_Named):
             raise InputError(
                 f"space.options.activation is '{activation}', but must be one of {', '.join(ACTIVATIONS)}."
             )
-        for parameter in space.parameters:
-            if parameter.name in ("operation", "operations"):
-                for name in getattr(parameter, "options", ()):
-                    operations.get(str(name))
+        for name in _operations_of(space):
+            operations.get(name)
         return space
 
 
@@ -78,6 +93,21 @@ class SearcherEntry(_Named):
     """A searcher by name, with options and, if it is not the study's, a space."""
 
     space: SpaceEntry | None = None
+
+
+class PluginEntry(_Part):
+    """A plug-in's file and, if it must be a certain one, its SHA-256; a bare string stands for the file alone.
+
+    In a study's file, a relative path is relative to that file's folder.
+    """
+
+    file: str
+    sha256: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"file": str(value)} if isinstance(value, str | Path) else value
 
 
 class Skipped(_Part):
@@ -143,6 +173,7 @@ class Study(_Part):
     scoring: Scoring = Scoring()
     resources: Resources = Resources()
     skipped: tuple[Skipped, ...] = ()
+    plugins: tuple[PluginEntry, ...] = ()
 
     @field_validator("dims", "seeds")
     @classmethod
@@ -171,9 +202,35 @@ class Study(_Part):
                 raise ValueError(f"'{title}' is there twice; give each a label of its own")
         return entries
 
-    def space_of(self, entry: SearcherEntry) -> Space:
-        """The space that a searcher searches."""
-        return (entry.space or self.space).build()
+    @field_validator("plugins")
+    @classmethod
+    def _distinct_modules(cls, entries: tuple[PluginEntry, ...]) -> tuple[PluginEntry, ...]:
+        modules = [module_name(entry.file) for entry in entries]
+        for entry, module in zip(entries, modules, strict=True):
+            if modules.count(module) > 1:
+                raise ValueError(f"'{Path(entry.file).name}' is there twice; two plug-ins need two names")
+        return entries
+
+    def load_plugins(self) -> tuple[Plugin, ...]:
+        """Execute the study's plug-ins, so that what they register can be named; returns their sources.
+
+        Raises InputError for one that cannot be read, is not the one that it must be, or raises anything.
+        """
+        found = tuple(read(entry.file, entry.sha256) for entry in self.plugins)
+        for plugin in found:
+            plugin.execute()
+        return found
+
+    def with_plugins(self, paths: Sequence[Path | str]) -> "Study":
+        """The study with the plug-ins at `paths`, too. Raises InputError if two have one name."""
+        own = {Path(entry.file).expanduser().resolve() for entry in self.plugins}
+        more = [str(path) for path in paths if Path(path).expanduser().resolve() not in own]
+        values = self.model_dump(mode="json")
+        return make_study({**values, "plugins": [*values["plugins"], *more]}) if more else self
+
+    def space_of(self, entry: SearcherEntry, order: int) -> Space:
+        """The space that a searcher searches on data with so many modes."""
+        return (entry.space or self.space).build(order)
 
     def search_task(
         self, entry: SearcherEntry, order: int, seed: int, dim: int, restart: int = 0, truth: Architecture | None = None
@@ -182,7 +239,7 @@ class Study(_Part):
         drawn = stream("searcher", seed if "searcher" in self.vary else 0, restart)
         known = truth if searchers.get(entry.name).capabilities.needs_truth else None
         training = self.training
-        return SearchTask(self.space_of(entry), order, training.l2_grid, drawn, dim, training.max_epochs, known)
+        return SearchTask(self.space_of(entry, order), order, training.l2_grid, drawn, dim, training.max_epochs, known)
 
     def cells(self) -> list["Cell"]:
         """All cells, shuffled within each seed so that no searcher always runs first or last."""
@@ -204,11 +261,17 @@ class Study(_Part):
 
     def check(self, order: int = 2, truth: Architecture | None = None) -> None:
         """Refuse, before anything runs, what could only fail later on such data. Raises InputError."""
-        if self.training.engine == "fused" and (self.resources.device != "cpu" or order != 2):
+        fused = self.training.engine == "fused"
+        if fused and self.resources.device != "cpu":
             raise InputError(
-                "training.engine is 'fused', which trains matrices on the CPU only; GPUs and tensors need "
+                "training.engine is 'fused', which trains on the CPU only; GPUs need "
                 'engine = "reference" or "batched".'
             )
+        spaces = [self.space_of(entry, order) for entry in self.searchers]
+        for name in dict.fromkeys(name for space in spaces for name in _operations_of(space)):
+            operations.get(name).width(1, order)  # refuses a composition of another number of modes
+            if fused:
+                program([name], order)  # refuses what has no kernel
         for entry in self.searchers:
             self.check_searcher(entry, order, truth)
 
@@ -260,7 +323,15 @@ def read_study(path: Path | str) -> Study:
         raise InputError(f"study '{path}' is not valid {form}: {error}.") from error
     if not isinstance(values, dict):
         raise InputError(f"study '{path}' must be a table of keys, not a {type(values).__name__}.")
-    return make_study({"name": path.stem, **values}, str(path))
+    study = make_study({"name": path.stem, **values}, str(path))
+    found = [entry.model_copy(update={"file": str(path.parent / entry.file)}) for entry in study.plugins]
+    return study.model_copy(update={"plugins": tuple(found)})
+
+
+def _operations_of(space: Space) -> list[str]:
+    """The names of the operations that a space chooses among."""
+    choices = [parameter for parameter in space.parameters if parameter.name in ("operation", "operations")]
+    return [str(name) for parameter in choices for name in getattr(parameter, "options", ())]
 
 
 def _first_problem(error: ValidationError) -> str:
