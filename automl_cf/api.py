@@ -55,7 +55,7 @@ def compare(
     searchers: str | Sequence[str | dict[str, Any]] = ("bias-only", "single-op", "sif-robust", "random"),
     seeds: Sequence[int] = (1, 2),
     out: Path | str | None = None,
-    plugins: Sequence[Path | str] = (),
+    plugins: Path | str | Sequence[Path | str] = (),
     **study: Any,
 ) -> Run:
     """Compare searchers on a data set; "all" stands for every one that can search it.
@@ -67,5 +67,6 @@ def compare(
     """
     listed = [searchers] if isinstance(searchers, str) else list(searchers)
     values = {"name": "compare", "budget": {"seconds": 20}, **study}
-    values |= {"datasets": [dataset], "searchers": listed, "seeds": list(seeds), "plugins": list(plugins)}
+    files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
+    values |= {"datasets": [dataset], "searchers": listed, "seeds": list(seeds), "plugins": files}
     return run_study(make_study(values, "compare"), out)

@@ -5,13 +5,15 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import train_over_grid
+from automl_cf.cf.models import settled, train_over_grid
+from automl_cf.cf.names import Names
 from automl_cf.cf.portable import train_on_all
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.splits import train_and_validation
@@ -94,17 +96,30 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         """
         frame, ratings = self._names_and_ratings(X, y)
         columns = [str(name) for name in frame.columns]
-        numbers, labels = zip(*(pd.factorize(frame[name], sort=True) for name in frame.columns), strict=True)
-        for name, column in zip(columns, numbers, strict=True):
+        numbers, labels = zip(*(_encoded(frame[name]) for name in frame.columns), strict=True)
+        for name, column, different in zip(columns, numbers, labels, strict=True):
             if (column < 0).any():
                 raise InputError(f"column '{name}' is empty in row {int(np.argmax(column < 0)) + 1}, but needs a name.")
-        shape = tuple(len(names) for names in labels)
+            Names(different, name)  # refuses, before the search, what could not be told apart after it
+        shape = tuple(len(different) for different in labels)
         tensor = RatingTensor(
-            np.stack(numbers, axis=1).astype(np.int64), ratings, shape, tuple(np.asarray(names) for names in labels)
+            np.stack(numbers, axis=1).astype(np.int64),
+            ratings,
+            shape,
+            tuple(np.asarray(different) for different in labels),
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         study = self._study(seed)
         study.check(tensor.order)
+        threads = torch.get_num_threads()
+        try:
+            self._search_and_train(tensor, columns, study, seed)
+        finally:
+            torch.set_num_threads(threads)  # a cell has as many as its study says
+        self.seen_ = frame.set_axis(columns, axis=1)
+        return self
+
+    def _search_and_train(self, tensor: RatingTensor, columns: list[str], study: Study, seed: int) -> None:
         data = train_and_validation(tensor, seed, self.validation_fraction).for_search()
         (cell,) = study.cells()
         events: list[Event] = []
@@ -118,10 +133,14 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         self.validation_rmse_ = fit.rmse * data.std
         trained = {"searcher": self.searcher, "validation_rmse": self.validation_rmse_}
         self.model_ = train_on_all(
-            self.architecture_, tensor, task, l2=fit.l2, epochs=fit.best_epoch, columns=columns, trained=trained
+            settled(self.architecture_, fit),
+            tensor,
+            task,
+            l2=fit.l2,
+            epochs=fit.best_epoch,
+            columns=columns,
+            trained=trained,
         )
-        self.seen_ = frame
-        return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict ratings, (n,), for rows of names; names that are not known count as the mean of the known."""
@@ -140,8 +159,8 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
 
     def _names_and_ratings(self, X: Any, y: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float32]]:
         """A frame of names, a column a mode, and the ratings; records what scikit-learn wants to know of `X`."""
-        if y is None and isinstance(X, pd.DataFrame) and self.rating in X.columns:
-            y, X = X[self.rating], X.drop(columns=self.rating)
+        if isinstance(X, pd.DataFrame) and self.rating in X.columns:  # which is never a mode
+            y, X = X[self.rating] if y is None else y, X.drop(columns=self.rating)
         if y is None:
             raise InputError(
                 f"This AutoCF estimator requires y to be passed, but the target y is None, and X has no column "
@@ -170,6 +189,14 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
             },
             "AutoCF",
         )
+
+
+def _encoded(column: pd.Series) -> tuple[NDArray[np.int64], Any]:
+    """Each name's number in the list of different ones, and that list: sorted, or if it cannot be as they come."""
+    try:
+        return pd.factorize(column, sort=True)
+    except TypeError:
+        return pd.factorize(column)
 
 
 def _found(events: list[Event]) -> Architecture:

@@ -7,11 +7,11 @@ import numpy as np
 from automl_cf.analysis.run import Run
 from automl_cf.cf.data import load
 from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import train_over_grid
+from automl_cf.cf.models import settled, train_over_grid
 from automl_cf.cf.portable import PortableModel, train_on_all
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.splits import Split, random_split
-from automl_cf.errors import InputError
+from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.cell import training_task
 from automl_cf.suite.run import stored_study
@@ -29,9 +29,9 @@ def export_run(
     """Retrain what a run found on the training and validation ratings of its seed.
 
     Of the cells that fit `dataset`, `searcher`, `dim` and `seed`, the searcher and dimension with the best mean
-    validation RMSE over seeds are taken (test ratings choose nothing), and of those the seed with the best. `l2` and
-    the number of epochs are chosen by that seed's validation part again. Raises InputError if no cell fits, if several
-    data sets do, or if the data are no longer those of the run.
+    validation RMSE over seeds (those with the most seeds scored) are taken (test ratings choose nothing), and of
+    those the seed with the best. `l2` and the number of epochs are chosen by that seed's validation part again.
+    Raises InputError if no cell fits, if several data sets do, or if the data are no longer those of the run.
     """
     run, study = Run.load(folder), stored_study(Path(folder))
     study.load_plugins()
@@ -47,8 +47,9 @@ def export_run(
     named = sorted(scores["dataset"].unique())
     if len(named) > 1:
         raise InputError(f"'{folder}' is of several data sets, {', '.join(named)}; name one as dataset.")
-    by = scores.groupby(["searcher", "dim"])["validation"].mean()
-    searcher, dim = by.idxmin()  # type: ignore[misc]
+    by = scores.groupby(["searcher", "dim"])["validation"].agg(["size", "mean"])
+    complete = by.loc[by["size"] == by["size"].max(), "mean"]  # with fewer seeds a mean is of other splits
+    searcher, dim = complete.idxmin()
     own = scores[(scores["searcher"] == searcher) & (scores["dim"] == dim)]
     best = own.sort_values("validation").iloc[0]
     cell = Cell(best["dataset"], int(best["dim"]), best["searcher"], int(best["seed"]))
@@ -61,8 +62,10 @@ def export_run(
     task = training_task(study, cell, split.for_search())
     architecture = Architecture.from_json(best["architecture"])
     fit, _ = train_over_grid(architecture, task, NullMeter())
+    if fit.status != "ok":
+        raise AutomlCfError(f"training what '{cell.id}' found once more ended as: {fit.status}.")
     return train_on_all(
-        architecture,
+        settled(architecture, fit),
         _all_but_test(ratings, split),
         task,
         l2=fit.l2,

@@ -16,7 +16,7 @@ from pathlib import Path
 from traceback import walk_tb
 
 from automl_cf.errors import AutomlCfError, InputError
-from automl_cf.registry import definition
+from automl_cf.registry import PLUGIN_PREFIX, definition
 
 _executed: "dict[str, Plugin]" = {}  # by the name of the module; what this process has now
 
@@ -62,6 +62,7 @@ class Plugin:
         try:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
+            _executed.pop(self.module, None)  # what it had registered by then stands: next time it is executed again
             del sys.modules[self.module]
             if before is not None:
                 sys.modules[self.module] = before
@@ -95,7 +96,7 @@ class _Loader(ExecutionLoader):
 
 def module_name(path: str | Path) -> str:
     """The name of the module that the plug-in at `path` is executed as."""
-    return "automl_cf_plugin_" + re.sub(r"\W", "_", Path(path).stem)
+    return PLUGIN_PREFIX + re.sub(r"\W", "_", Path(path).stem)
 
 
 def read(path: str | Path, sha256: str | None = None) -> Plugin:
@@ -107,7 +108,7 @@ def read(path: str | Path, sha256: str | None = None) -> Plugin:
     if file.suffix != ".py":
         raise InputError(f"plug-in '{path}' must be a Python file, whose name ends in .py.")
     try:
-        plugin = Plugin(str(file.resolve()), file.read_bytes())
+        plugin = Plugin(str(file.absolute()), file.read_bytes())
     except (OSError, ValueError) as error:  # a path may hold what no path can
         raise InputError(f"plug-in '{path}' cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if sha256 is not None and plugin.sha256 != sha256:

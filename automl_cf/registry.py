@@ -15,6 +15,9 @@ from typing import Generic, TypeVar, cast
 
 from automl_cf.errors import AutomlCfError, InputError, suggest
 
+PLUGIN_PREFIX = "automl_cf_plugin_"
+"""What the names of modules made of plug-in files begin with."""
+
 T = TypeVar("T")
 E = TypeVar("E")
 
@@ -108,7 +111,12 @@ def definition(entry: object) -> list[tuple[str | None, str | None]]:
 
 
 def _same_definition(old: object, new: object) -> bool:
-    """Tell whether both are one object, or made of the same classes and functions before and after a reload."""
-    where = definition(old)
-    known = bool(where) and all(None not in part for part in where)
-    return old is new or (known and where == definition(new))
+    """Tell whether both are one object, or made of the same classes and functions before and after a reload.
+
+    Of a plug-in that was edited, which may have given its class another name, both are of the same file.
+    """
+    before, after = definition(old), definition(new)
+    files = {module for module, _ in (*before, *after)}
+    edited = len(files) == 1 and str(*files).startswith(PLUGIN_PREFIX)
+    known = bool(before) and all(None not in part for part in before)
+    return old is new or edited or (known and before == after)

@@ -7,15 +7,15 @@ from pydantic import Field
 
 from automl_cf.cf.baselines.outside import require
 from automl_cf.searchers._interface import SearchTask
-from automl_cf.searchers._tuned import MATRIX, Rate, SgdOptions, TunedModel
+from automl_cf.searchers._tuned import MATRIX, Rates, SgdOptions, TunedModel
 
 
 @dataclass(frozen=True)
 class SurpriseOptions(SgdOptions):
     """Each setting is tried with each number of `epochs`, since the library knows no validation."""
 
-    learning_rates: tuple[Rate, ...] = (0.01, 0.005)
-    epochs: tuple[Annotated[int, Field(gt=0)], ...] = (60, 30)
+    learning_rates: Rates = (0.01, 0.005)
+    epochs: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (60, 30)
 
 
 class SurpriseModel(TunedModel):

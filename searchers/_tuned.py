@@ -10,7 +10,7 @@ from automl_cf.cf.models import models
 from automl_cf.searchers._interface import AskTellSearcher, Capabilities
 from automl_cf.spaces.architecture import Architecture
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rates = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1)]
 Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 MATRIX = Capabilities(fixed_proposals=True, orders=frozenset({2}))
@@ -22,15 +22,15 @@ BOTH = Capabilities(fixed_proposals=True)
 class TunedOptions:
     """What is tried: each of `l2_grid` (the study's, or the model's own, unless given) with each learning rate."""
 
-    learning_rates: tuple[Rate, ...] = (0.2, 0.05)
-    l2_grid: tuple[Penalty, ...] | None = None
+    learning_rates: Rates = (0.2, 0.05)
+    l2_grid: Annotated[tuple[Penalty, ...], Field(min_length=1)] | None = None
 
 
 @dataclass(frozen=True)
 class SgdOptions(TunedOptions):
     """The same with learning rates for per-rating SGD."""
 
-    learning_rates: tuple[Rate, ...] = (0.01, 0.005, 0.02)
+    learning_rates: Rates = (0.01, 0.005, 0.02)
 
 
 class TunedModel(AskTellSearcher):

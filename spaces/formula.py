@@ -65,7 +65,9 @@ class Formula:
 
         Learning finds the signs: those of w, and those of a mode's embeddings. So max(1,2) is a min(1,2), and
         multiply(max(1,2),3) a multiply(min(1,2),3), but plus(max(1,2),min(3,4)) is no plus(min(1,2),min(3,4)). It
-        finds scales, too: concat(a,b), two weights instead of one, is plus(a,b) if a or b can change its sign.
+        finds scales, too: concat(a,b), two weights instead of one, is plus(a,b) if a or b can change its sign. With
+        more than four modes some classes come out as two: a mode alone in one of concat's parts could stand in the
+        other.
         """
         return min((formula for _, formula in _signed(self) if isinstance(formula, Formula)), key=str).canonical()
 

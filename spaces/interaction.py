@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Value
-from automl_cf.spaces.parameters import Choice, Parameter, Subset, Vector
+from automl_cf.spaces.parameters import Choice, Parameter, Real, Subset, Vector
 from automl_cf.spaces.space import Space
 
 OPERATIONS = ("multiply", "plus", "min", "max", "concat")
@@ -16,6 +16,8 @@ def interaction_space(
     activation: str = "sigmoid",
     norm_bound: float = 3.0,
     k: int = 1,
+    l2: Sequence[float] = (),
+    dims: Sequence[int] = (),
 ) -> Space:
     """Return the space of f(u, v) = O(g(u; p), g(v; q)), equation (7).
 
@@ -33,4 +35,23 @@ def interaction_space(
     if units:
         parameters += [Vector(name, 3 * units + 1, norm_bound) for name in ("p", "q")]
         constants["activation"] = activation
-    return Space("interaction", tuple(parameters), constants)
+    return Space("interaction", (*parameters, *of_training(l2, dims)), constants)
+
+
+def of_training(l2: Sequence[float], dims: Sequence[int]) -> list[Parameter]:
+    """Parameters of the training that may be searched as well, beyond the paper: none by default.
+
+    `l2`, two numbers above 0, are the ends of a range of penalties on a logarithmic scale; with it the penalty is not
+    chosen from the study's grid any more. `dims` are embedding dimensions to choose from instead of the study's.
+    Raises InputError for anything else.
+    """
+    parameters: list[Parameter] = []
+    if l2:
+        if not (isinstance(l2, Sequence) and len(l2) == 2 and all(isinstance(end, int | float) for end in l2)):
+            raise InputError(f"A space's l2 is {l2!r}, but it must be the two ends of a range.")
+        parameters.append(Real("l2", float(l2[0]), float(l2[1]), log=True))
+    if dims:
+        if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim > 0 for dim in dims):
+            raise InputError(f"A space's dims are {tuple(dims)}, but they must be integers of at least 1.")
+        parameters.append(Choice("dim", tuple(dims)))
+    return parameters

@@ -6,7 +6,7 @@ from functools import cache
 from automl_cf.errors import InputError, suggest
 from automl_cf.spaces.architecture import Value
 from automl_cf.spaces.formula import Formula, all_formulas
-from automl_cf.spaces.interaction import OPERATIONS
+from automl_cf.spaces.interaction import OPERATIONS, of_training
 from automl_cf.spaces.parameters import Choice, Parameter, Subset, Vector
 from automl_cf.spaces.space import Space
 
@@ -43,12 +43,14 @@ def tensor_space(
     norm_bound: float = 3.0,
     k: int = 1,
     one_per_class: bool = False,
+    l2: Sequence[float] = (),
+    dims: Sequence[int] = (),
 ) -> Space:
     """Return the space of f(u, v, s) = O(g(u; p), g(v; q), g(s; r)), section 3.4.
 
     `operation` is O, one of the `compositions` of these `operations`, or with k > 1 `operations` are the k of them that
-    are used together. For each of the `order` modes there is an element-wise network, p, q, r and so on; `units`,
-    `activation` and `norm_bound` are those of `interaction_space`. Raises InputError for options that make no sense.
+    are used together. For each of the `order` modes there is an element-wise network, p, q, r and so on; the other
+    options are those of `interaction_space`. Raises InputError for options that make no sense.
     """
     if isinstance(order, bool) or not isinstance(order, int) or not 2 <= order <= len(MODE_VECTORS):
         raise InputError(
@@ -68,4 +70,4 @@ def tensor_space(
     if units:
         parameters += [Vector(name, 3 * units + 1, norm_bound) for name in MODE_VECTORS[:order]]
         constants["activation"] = activation
-    return Space("tensor", tuple(parameters), constants)
+    return Space("tensor", (*parameters, *of_training(l2, dims)), constants)

@@ -204,3 +204,26 @@ class EndsAnotherProcess(Sound):
         if sys.argv[0] == "-c":
             os._exit(3)
         return super().propose(number)
+
+
+class RaisesWhenMade(Sound):
+    def __init__(self, task, options):
+        super().__init__(task, options)
+        self.dims = task.dims
+
+
+class PlainOptions:
+    speed = 1
+
+
+class OptionsOfNoDataclass(Sound):
+    Options = PlainOptions
+
+
+@dataclass(frozen=True)
+class BareOptions:
+    speed: int
+
+
+class OptionsWithoutDefault(Sound):
+    Options = BareOptions

@@ -12,7 +12,7 @@ from automl_cf.cf.training import Training
 
 OPERATIONS = ("multiply", "plus", "min", "max", "concat")
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
-ENGINES = ("reference", "fused")  # the fused one is for matrices only
+ENGINES = ("reference", "fused")
 
 _ACTIVATION = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),

@@ -12,7 +12,7 @@ from automl_cf.cf.baselines import BASELINES
 from automl_cf.cf.baselines.biased_mf import SGD_L2_GRID
 from automl_cf.errors import InputError
 from automl_cf.searchers import SearchTask, build, searchers
-from automl_cf.spaces import interaction_space
+from automl_cf.spaces import interaction_space, nas_space
 from automl_cf.suite import run as suite_run
 
 LIBRARIES = {"surprise-svd": "surprise", "surprise-svdpp": "surprise", "myfm": "myfm"}
@@ -126,3 +126,18 @@ def test_all_for_tensors_run_in_a_study(tmp_path):
         datasets=[{"name": str(tmp_path / "ratings.csv"), "options": options}],
         training={"max_epochs": 3, "l2_grid": [1e-4], "engine": "reference"},
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("fm", "learning_rates"), ("fm", "l2_grid"), ("biased-mf", "learning_rates")]
+)
+def test_a_grid_of_nothing_is_refused(name, option):
+    task = SearchTask(interaction_space(units=1), 2, (0.0,), np.random.SeedSequence(0))
+    with pytest.raises(InputError, match=f"option '{option}.*' of searcher '{name}' is .*at least 1 item"):
+        build(name, task, {option: []})
+
+
+def test_single_op_needs_operations():
+    task = SearchTask(nas_space(), 2, (0.0,), np.random.SeedSequence(0))
+    with pytest.raises(InputError, match="'single-op' needs a space of operations, but 'nas' has none"):
+        build("single-op", task, {})

@@ -115,6 +115,19 @@ def test_a_searcher_that_always_raises_fails_and_the_place_is_named():
     assert str(caught.value).count(place) >= 7
 
 
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        ("RaisesWhenMade", "it raised AttributeError: 'SearchTask' object has no attribute 'dims'"),
+        ("OptionsOfNoDataclass", "Options is <class 'broken_searchers.PlainOptions'>, no dataclass"),
+        ("OptionsWithoutDefault", "'speed' has no default"),
+    ],
+)
+def test_what_goes_wrong_when_it_is_made_is_a_failed_check(kind, seen, elsewhere):
+    failed = check_searcher(broken(kind, getattr(broken_searchers, kind)), elsewhere=elsewhere).failed
+    assert any(seen in check.explanation for check in failed)
+
+
 def test_a_sound_searcher_is_asserted_in_silence():
     assert assert_searcher("bias-only") is None
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator
@@ -46,6 +47,47 @@ def test_a_frame_and_arrays_mean_the_same():
     assert of_frame.predict(ratings).tolist() == of_arrays.predict(ratings[["user", "item"]].to_numpy()).tolist()
     assert list(of_frame.feature_names_in_) == ["user", "item"]
     assert not hasattr(of_arrays, "feature_names_in_")
+
+
+def test_arrays_and_numbered_columns_can_be_recommended_from_and_predicted():
+    ratings = frame()
+    names = ratings[["user", "item"]].to_numpy()
+    of_arrays = AutoCF(**QUICK).fit(names, ratings["rating"])
+    found = of_arrays.recommend(["u1"], 3)
+    assert len(found) == 3
+    assert not set(found["1"]) & set(ratings.loc[ratings["user"] == "u1", "item"])
+    numbered = pd.DataFrame(names)
+    assert (
+        AutoCF(**QUICK).fit(numbered, ratings["rating"]).predict(numbered).tolist() == of_arrays.predict(names).tolist()
+    )
+
+
+def test_the_ratings_are_never_a_mode():
+    ratings = frame()
+    with_them = AutoCF(**QUICK).fit(ratings, ratings["rating"])
+    assert with_them.model_.columns == ("user", "item")
+    assert with_them.predict(ratings).tolist() == AutoCF(**QUICK).fit(ratings).predict(ratings).tolist()
+
+
+def test_days_are_names_like_others():
+    ratings = frame()[["user", "rating"]].assign(
+        day=pd.to_datetime("2020-01-01") + pd.to_timedelta(np.arange(1200), "D")
+    )
+    ratings = ratings.assign(day=ratings["day"].sample(frac=1, random_state=0).to_numpy())
+    model = AutoCF(**QUICK).fit(ratings[["user", "day", "rating"]])
+    texts = ratings.assign(day=ratings["day"].dt.strftime("%Y-%m-%d"))
+    assert model.predict(texts).tolist() == model.predict(ratings).tolist()
+    assert len(set(model.predict(ratings))) > 100
+
+
+def test_torchs_threads_are_as_before():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        AutoCF(**QUICK).fit(frame())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_parameters_and_clones():
@@ -109,6 +151,9 @@ def test_bad_data_are_refused():
         AutoCF(**QUICK).fit(ratings.assign(rating=ratings["rating"].where(ratings.index != 1)))
     with pytest.raises(InputError, match="is rated more than once"):
         AutoCF(**QUICK).fit(pd.concat([ratings, ratings.head(1)]))
+    mixed = pd.Series([int(user[1:]) if number % 2 else user[1:] for number, user in enumerate(ratings["user"])])
+    with pytest.raises(InputError, match="column 'user' has two names that are the same as text"):
+        AutoCF(**QUICK).fit(ratings.assign(user=mixed))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AutoCF(**QUICK).fit(ratings[["user", "item"]], [1, 2, 3])
     with pytest.raises(InputError, match="needs two or more: users and items"):

@@ -4,6 +4,7 @@ import pandas as pd
 from small_runs import PLANTED, small_study
 
 import automl_cf
+from automl_cf.errors import AutomlCfError
 from automl_cf.searchers import Capabilities, searchers
 from automl_cf.suite.every import with_every_searcher
 
@@ -48,3 +49,24 @@ def test_from_python_and_with_the_reasons_in_the_summary(tmp_path, monkeypatch):
     run = automl_cf.compare(dataset=PLANTED, searchers="all", seeds=[1], out=tmp_path / "run", **changes)
     assert run.cells["searcher"].tolist() == ["random"]
     assert "sif was left out: budget: searcher 'sif' is one-shot" in (run.path / "summary.md").read_text()
+
+
+def test_what_cannot_be_made_or_loaded_is_left_out_with_the_reason(monkeypatch):
+    class Fails(searchers.get("random")):
+        def __init__(self, task, options):
+            raise KeyError("p")
+
+    def get(name):
+        if name == "absent":
+            raise AutomlCfError("The searcher 'absent' of package (absent:Absent) cannot be loaded: no module")
+        return known(name)
+
+    known = searchers.get
+    monkeypatch.setitem(searchers._registered, "fails", Fails)
+    monkeypatch.setattr(searchers, "get", get)
+    monkeypatch.setattr(searchers, "names", lambda: ["absent", "fails", "random"])
+    study = with_every_searcher(small_study(searchers=["all"]))
+    assert [entry.name for entry in study.searchers] == ["random"]
+    reasons = {left.name: left.reason for left in study.skipped}
+    assert "cannot be loaded" in reasons["absent"]
+    assert reasons["fails"] == "searcher 'fails' cannot be made: KeyError: 'p'"

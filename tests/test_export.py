@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 import automl_cf
 from automl_cf import PortableModel
+from automl_cf.analysis.run import Run
 from automl_cf.cf.data import load
 from automl_cf.cf.splits import random_split
 from automl_cf.cli import app
@@ -77,6 +79,38 @@ def test_export_and_predict_on_the_command_line(stored, tmp_path):
         assert invoke("predict", tmp_path / "model", tmp_path / "pairs.parquet", "--out", tmp_path / out).exit_code == 0
     np.testing.assert_allclose(pd.read_csv(tmp_path / "scored.csv")["prediction"], expected, rtol=1e-15)
     assert pd.read_parquet(tmp_path / "scored.parquet")["prediction"].tolist() == expected.tolist()
+
+
+def test_a_csv_is_read_as_the_loader_reads_it(tmp_path):
+    """Somebody may be called NA; and a line may end with a comma more than its header."""
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(rng.permutation(60)[:50], 6)
+    names = np.array(["NA", "None", "null", *"abcdefg"])[users]
+    ratings = pd.DataFrame({"user": names, "item": items, "rating": rng.normal(3, 1, 50).round(1)})
+    ratings.to_csv(tmp_path / "ratings.csv", index=False)
+    study = small_study(datasets=[str(tmp_path / "ratings.csv")], searchers=["bias-only"], budget={"trials": 1})
+    suite_run.start(study, tmp_path / "run")
+    export_run(tmp_path / "run").save(tmp_path / "model")
+    (tmp_path / "pairs.csv").write_text("user,item\nNA,1,\nnull,2,\n,3,\n")
+    shown = invoke("predict", tmp_path / "model", tmp_path / "pairs.csv")
+    assert shown.exit_code == 0, shown.output
+    predicted = pd.read_csv(io.StringIO(shown.stdout), keep_default_na=False)["prediction"]
+    expected = PortableModel.load(tmp_path / "model").predict([["NA", 1], ["null", 2], ["nobody", 3]])
+    np.testing.assert_allclose(predicted.astype(float), expected, rtol=1e-12)
+
+
+def test_who_has_fewer_seeds_is_not_exported(stored, monkeypatch):
+    class Fewer(Run):
+        @classmethod
+        def load(cls, path):
+            run = Run.load(path)
+            gone = (run.scores["searcher"] == "random") & (run.scores["seed"] == 2)
+            scores = run.scores[~gone].copy()
+            scores.loc[scores["searcher"] == "random", "validation"] = 0.01
+            return replace(run, scores=scores)
+
+    monkeypatch.setattr("automl_cf.export.Run", Fewer)
+    assert "bias-only" in export_run(stored).trained["cell"]
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,8 @@ def test_bad_names_are_refused(name: str, here: Path) -> None:
         ("searcher", "json", "'json.py' would hide a Python module"),
         ("dataset", "torch", "'torch.py' would hide a Python module"),
         ("operation", "class", "the file needs for something else"),
+        ("searcher", "none", "the file needs for something else"),
+        ("model", "true", "the file needs for something else"),
         ("dataset", "np", "the file needs for something else"),
         ("model", "architecture", "the file needs for something else"),
         ("sercher", "my-own", "KIND is 'sercher', but must be one of"),

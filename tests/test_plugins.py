@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_runs import PLANTED, counted_events, small_study, trajectory
 from typer.testing import CliRunner, Result
@@ -23,7 +24,8 @@ from automl_cf.cli import app
 from automl_cf.errors import InputError
 from automl_cf.events import read_events
 from automl_cf.registry import definition
-from automl_cf.searchers import searchers
+from automl_cf.searchers import SearchTask, build, searchers
+from automl_cf.spaces import interaction_space
 from automl_cf.suite import run
 from automl_cf.suite.study import make_study, read_study
 
@@ -427,7 +429,7 @@ def with_example(installed: Path, cwd: Path, *arguments: str) -> str:
         cwd=cwd,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(installed)},
+        env={**os.environ, "PYTHONPATH": str(installed), "COLUMNS": "200"},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -457,3 +459,92 @@ def test_all_that_a_distribution_offers_is_used_in_a_comparison(installed: Path,
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["datasets"]["example-waves"]["source"] == "computed"
     assert manifest["plugins"] == {}
+
+
+def test_what_this_process_alone_knows_is_refused_before_anything_runs(write: Write, tmp_path: Path) -> None:
+    path = write("mine.py", SEARCHER, "mine")
+    plugins.load([path])
+    with pytest.raises(
+        InputError, match=r"'Mine' is of the plug-in '.*mine\.py', which the study does not name; add it"
+    ):
+        run.start(small_study(searchers=["mine"]), tmp_path / "run")
+    run.start(small_study(searchers=["mine"], plugins=[str(path)], budget={"trials": 1}), tmp_path / "named")
+
+
+def test_what_is_defined_in_main_does_not_reach_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Here(searchers.get("random")):  # type: ignore[misc]
+        pass
+
+    monkeypatch.setattr(Here, "__module__", "__main__")
+    monkeypatch.setitem(searchers._registered, "here", Here)
+    study = small_study(searchers=["here"], budget={"trials": 1}, resources={"backend": "ray"})
+    with pytest.raises(InputError, match="defined in __main__, where no worker finds it; put it into a file"):
+        run.start(study, tmp_path / "run")
+    run.start(small_study(searchers=["here"], budget={"trials": 1}), tmp_path / "inline")
+
+
+def test_after_a_failed_edit_the_former_file_is_executed_again(write: Write) -> None:
+    former = SEARCHER.replace("sample(self.rng)", "decode([0.0] * self.space.dimension)")
+    path = write("mine.py", former, "mine")
+    plugins.load([path])
+    write("mine.py", SEARCHER + "\nraise RuntimeError('not yet')\n", "mine")
+    with pytest.raises(InputError, match="not yet"):
+        plugins.load([path])
+    write("mine.py", former, "mine")
+    plugins.load([path])
+    task = SearchTask(interaction_space(units=1), 2, (0.0,), np.random.SeedSequence(0))
+    first, second = (build("mine", task, {}).ask(1)[0].architecture for _ in range(2))
+    assert first == second == interaction_space(units=1).decode([0.0] * interaction_space(units=1).dimension)
+
+
+def test_an_edit_may_rename_the_class(write: Write) -> None:
+    path = write("mine.py", SEARCHER, "mine")
+    plugins.load([path])
+    write("mine.py", SEARCHER.replace("class Mine", "class Renamed"), "mine")
+    plugins.load([path])
+    assert searchers.get("mine").__name__ == "Renamed"
+    other = write("other.py", SEARCHER, "mine")
+    with pytest.raises(InputError, match="name 'mine' is already taken"):
+        plugins.load([other])
+
+
+def test_one_file_may_be_given_from_python_without_a_list(write: Write, tmp_path: Path) -> None:
+    for number, form in enumerate((str, Path)):
+        found = automl_cf.compare(
+            dataset=PLANTED,
+            searchers="mine",
+            plugins=form(write("mine.py", SEARCHER, "mine")),
+            seeds=[1],
+            budget={"trials": 1},
+            resources={"backend": "inline"},
+            out=tmp_path / str(number),
+        )
+        assert found.cells["state"].tolist() == ["finished"]
+
+
+def test_a_link_keeps_its_own_name(write: Write, tmp_path: Path) -> None:
+    target = write("mine_v3.py", SEARCHER, "mine")
+    link = tmp_path / "mine.py"
+    link.symlink_to(target)
+    assert plugins.read(link).name == "mine.py"
+
+
+def test_a_model_of_a_plugins_operation_predicts_on_the_command_line(write: Write, tmp_path: Path) -> None:
+    path = write("prod.py", OPERATION, "prod")
+    study = small_study(
+        searchers=["single-op"],
+        plugins=[str(path)],
+        space={"options": {"operations": ["prod"]}},
+        training={"engine": "reference", "max_epochs": 2, "l2_grid": [0.0]},
+        budget={"trials": 1},
+    )
+    run.start(study, tmp_path / "run")
+    _run_elsewhere("export", tmp_path / "run", "--out", tmp_path / "model")
+    (tmp_path / "pairs.csv").write_text("user,item\n0,1\n")
+    shown = _run_elsewhere("predict", tmp_path / "model", tmp_path / "pairs.csv", "--plugin", path)
+    assert shown.splitlines()[0] == "user,item,prediction"
+
+
+def _run_elsewhere(*arguments: str | Path) -> str:
+    command = [sys.executable, "-m", "automl_cf.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

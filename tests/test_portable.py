@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from reference import planted_split, predict, tiny_task
 
 from automl_cf.cf.approximator import approximator, initial_weights
-from automl_cf.cf.portable import ARRAYS_NAME, JSON_NAME, PortableModel, train_on_all
+from automl_cf.cf.portable import ARRAYS_NAME, JSON_NAME, PortableModel, _digest, train_on_all
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.errors import InputError
 from automl_cf.spaces import Architecture
@@ -157,6 +158,50 @@ def test_what_is_no_model_is_refused_in_one_sentence(tmp_path):
         model.predict(np.zeros((2, 3)))
     with pytest.raises(InputError, match="n is 0, but must be at least 1"):
         model.recommend(["ann"], 0)
+
+
+def rewritten(folder, **changes):
+    """Change what model.json says, checksum included: it keeps accidents out, not people."""
+    path = folder / JSON_NAME
+    record = json.loads(path.read_text()) | changes
+    record["digest"] = _digest(record)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": [USERS[:-1], ITEMS]}, "table0 has 6 rows"),
+        ({"labels": [[*USERS, "fay"], ITEMS]}, "table0 has 6 rows"),
+        ({"labels": [[*USERS[:-1], USERS[0]], ITEMS]}, "two names that are the same"),
+        ({"columns": ["user"]}, "cannot|zip|hold"),
+        ({"mean": float("nan")}, "its predictions are no numbers"),
+        ({"values": {"operations": ["no-such"]}}, "predictor.no-such|hold"),
+        ({"values": {}}, "operations"),
+        ({"architecture": {"model": "no-such"}}, "no-such"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(changes, message, tmp_path):
+    trained().save(tmp_path / "model")
+    rewritten(tmp_path / "model", **changes)
+    with pytest.raises(InputError, match=message):
+        PortableModel.load(tmp_path / "model")
+
+
+def test_what_cannot_be_stored_leaves_nothing_behind(tmp_path):
+    model = replace(trained(), trained={"validation_rmse": float("nan")})
+    with pytest.raises(InputError, match="a number of it is not finite"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    trained().save(tmp_path / "model")
+
+
+def test_what_a_stranger_has_seen_is_not_left_out_for_another():
+    model = trained("identity")
+    seen = pd.DataFrame({"user": ["zoe", "zoe"], "item": [30, 10]})
+    found = model.recommend(["zoe", "yan"], 4, seen)
+    assert set(found.loc[found["user"] == "zoe", "item"]) == {20, 40}
+    assert set(found.loc[found["user"] == "yan", "item"]) == set(ITEMS)
 
 
 def test_a_tensor_model_predicts_and_does_not_recommend():

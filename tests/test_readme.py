@@ -1,12 +1,15 @@
 """What README shows works as it stands there."""
 
 import re
+import sys
 from pathlib import Path
 
 from small_runs import counted_events, small_study
 
+from automl_cf import plugins
 from automl_cf.searchers import searchers
 from automl_cf.suite import run
+from automl_cf.testing import assert_searcher
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -21,6 +24,18 @@ def test_the_searcher_runs(tmp_path: Path) -> None:
         del searchers._registered["local"]
     statuses = [event["status"] for event in counted_events(tmp_path / "run") if event["kind"] == "trial"]
     assert statuses == ["ok"] * 8
+
+
+def test_the_searcher_keeps_the_contract(tmp_path: Path) -> None:
+    """README says to check it next."""
+    source = next(block for block in BLOCKS if "@searchers.register" in block)
+    (tmp_path / "local.py").write_text(source)
+    plugins.load([tmp_path / "local.py"])
+    try:
+        assert_searcher("local")
+    finally:
+        del searchers._registered["local"]
+        del sys.modules[plugins._executed.popitem()[0]]
 
 
 def test_the_five_lines_of_python_are_valid_calls(monkeypatch: object) -> None:

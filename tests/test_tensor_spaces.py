@@ -13,7 +13,7 @@ from automl_cf.cf.splits import random_split
 from automl_cf.cf.training import Training
 from automl_cf.errors import InputError
 from automl_cf.searchers import SearchTask, build
-from automl_cf.spaces import Choice, Space, Subset, Vector, compositions, tensor_space
+from automl_cf.spaces import Choice, Space, Subset, Vector, compositions, interaction_space, tensor_space
 from automl_cf.spaces.formula import parse
 from automl_cf.spaces.views.relaxation import relax
 from automl_cf.suite.study import SpaceEntry, make_study
@@ -84,8 +84,12 @@ def test_a_study_names_the_space():
     with pytest.raises(InputError, match=r"composition 'multiply\(1,2,3\)' is of 3 modes, but the data have 2"):
         tensor.check(order=2)
     with pytest.raises(InputError, match=r"no kernel for operation 'concat' of 3 modes; it needs engine"):
-        study().check(order=3)
-    study(training={"engine": "reference"}).check(order=3)
+        study(space="interaction").check(order=3)
+    study(space="interaction", training={"engine": "reference"}).check(order=3)
+    study().check(order=3)  # the paper's space for as many modes
+    for order in (4, 6):
+        with pytest.raises(InputError, match=f"searcher 'random' cannot search data with {order} modes"):
+            study().check(order=order)  # and at once: a space of six modes has 640,000 compositions
 
 
 # Planted tensors.
@@ -209,3 +213,30 @@ def test_sif_robust_finds_the_planted_composition(operation):
         found = list(iter(searcher.step, None))[-1]
         assert parse(found.architecture["operation"]).representative() == parse(operation).representative()
         assert found.rmse < 0.12  # the noise is 0.1
+
+
+def test_given_weights_belong_to_concats_parts_as_they_are_written():
+    """The blocks are sorted in the canonical form; the numbers go with them."""
+    options = {"users": 6, "items": 5, "more": [4], "dim": 2, "density": 1.0, "noise": 0.0, "seed": 1}
+    identity = dict.fromkeys("pqr", "identity")
+    one = plant(operation="concat(3,multiply(1,2))", w=[1, 2, 3, 4], **options, **identity)
+    other = plant(operation="concat(multiply(1,2),3)", w=[3, 4, 1, 2], **options, **identity)
+    assert one.truth.architecture == other.truth.architecture
+    assert one.ratings.values.tolist() == other.ratings.values.tolist()
+    u, v, s = (table[one.ratings.indices[:, mode]] for mode, table in enumerate(one.truth.embeddings))
+    raw = s @ [1, 2] + (u * v) @ [3, 4]
+    np.testing.assert_allclose(one.ratings.values, (raw - raw.mean()) / raw.std(), atol=1e-5)
+
+
+def test_of_two_modes_a_formula_is_its_operation():
+    options = {"users": 6, "items": 5, "dim": 2, "density": 1.0, "noise": 0.0}
+    planted = plant(operation="multiply(2,1)", **options)
+    assert planted.truth.architecture["operation"] == "multiply"
+    assert interaction_space().contains(planted.truth.architecture)
+
+
+def test_a_truth_without_a_kernel_is_refused_before_the_oracle_runs():
+    truth = plant(operation="concat", more=[4], users=6, items=5, density=1.0).truth.architecture
+    oracle = study(searchers=["oracle"])
+    with pytest.raises(InputError, match=r"no kernel for operation 'concat"):
+        oracle.check(3, truth)

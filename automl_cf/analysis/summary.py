@@ -29,8 +29,9 @@ test minus validation, in RMSE / std; searchers are never compared by validation
 same seeds."""
 
 _RANKING = """\
-Each user's test ratings are ranked, fives being the positives; ties count as their expectation. Lists are short, so Hit
-is high by chance; means over the users who gave a five, then over seeds."""
+Each user's test ratings (of a tensor: those of each combination of the other modes) are ranked, fives being the
+positives; ties count as their expectation. Lists are short, so Hit is high by chance. Means over the lists that have
+a five, then over seeds."""
 
 _UNEVEN = 1.5  # a slowest calibration by this factor above the fastest is worth a warning
 

@@ -184,8 +184,9 @@ def train_approximator(
 
     By the same protocol as `train_interaction`, always on PyTorch. Raises InputError as `weights_of` does.
     """
-    weights = weights_of(architecture, dim, data.train.order)
-    net = ApproximatorTables(data, training, dim=dim, l2=l2, rng=rng, device=device)
+    with meter.timed("train"):
+        weights = weights_of(architecture, dim, data.train.order)
+        net = ApproximatorTables(data, training, dim=dim, l2=l2, rng=rng, device=device)
 
     def train_epoch() -> None:
         for rows in shuffled_batches(len(data.train), training.batch_size, rng, device):

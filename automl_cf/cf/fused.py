@@ -7,6 +7,7 @@ needs `training.engine = "reference"`.
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from automl_cf.spaces.formula import CONCAT, Term
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]  # one per mode
+
+_packed: "WeakKeyDictionary[RatingTensor, dict[Any, tuple[Array, Array]]]" = WeakKeyDictionary()
+"""Parts as the kernels take them: several supernets on the same ratings share one copy."""
 
 
 class FusedTables:
@@ -114,9 +118,12 @@ class FusedTables:
 
         Both are views of one array, so that one access to memory fetches all of a rating.
         """
-        packed = np.empty(len(ratings), [("rows", np.uint32, ratings.order), ("y", self.dtype)])
-        packed["rows"], packed["y"] = ratings.indices, ratings.values
-        return packed["rows"], packed["y"]
+        kept = _packed.setdefault(ratings, {})
+        if self.dtype not in kept:
+            packed = np.empty(len(ratings), [("rows", np.uint32, ratings.order), ("y", self.dtype)])
+            packed["rows"], packed["y"] = ratings.indices, ratings.values
+            kept[self.dtype] = packed["rows"], packed["y"]
+        return kept[self.dtype]
 
     def transformed(self, vectors: Arrays, activation: int) -> Arrays:
         """Copies of the modes' tables, cold rows filled, after their networks."""
@@ -208,7 +215,10 @@ def warm_up(dim: int, precision: Literal["float32", "float64"], order: int = 2) 
     part = RatingTensor(cells, cells.sum(1).astype(np.float32), (2,) * order)
     data = SearchData(part, part, 0.0, 1.0, "")
     architecture = Architecture({"operation": "plus"} | dict.fromkeys(MODE_VECTORS[:order], (1.0, 0.0, 1.0, 0.0)))
-    train_fused(architecture, data, training, dim=dim, l2=0.1, rng=np.random.default_rng(0), meter=NullMeter())
+    rng, meter = np.random.default_rng(0), NullMeter()
+    fit = train_fused(architecture, data, training, dim=dim, l2=0.1, rng=rng, meter=meter)
+    assert fit.model is not None
+    fit.model.predict(part.indices)  # of whole arrays, where training has views
     model = FusedTables(("plus",), data, training, dim, np.random.default_rng(0), 0.1)
     (indices, y), rows, ones = model.part(part), np.arange(len(cells), dtype=np.uint32), np.ones(1, model.dtype)
     vectors = vectors_of(architecture, order, model.dtype)

@@ -137,20 +137,21 @@ def train_interaction(
     with status `diverged`. Raises `BudgetExhausted` through `meter.check()`.
     """
     dtype = dtype_of(training)
-    function = InteractionFunction.of(architecture, data.train.order, dtype, device)
-    train = DeviceRatings.of(data.train, device, dtype)
-    valid = DeviceRatings.of(data.valid, device, dtype)
-    tables = initial_tables(data.train.shape, dim, training, rng, device)
-    predictors = {
-        name: initial_predictor(operations.get(name).width(dim, data.train.order), training, rng, device)
-        for name in function.names
-    }
-    parameters = [*tables, *predictors.values()]
-    for parameter in parameters:
-        parameter.requires_grad_()
-    optimizer = Adagrad(parameters, training.learning_rate)
-    penalty = Penalty(train, data.train.shape, training.penalty)
-    cold = ColdRows(data.train, device)
+    with meter.timed("train"):
+        function = InteractionFunction.of(architecture, data.train.order, dtype, device)
+        train = DeviceRatings.of(data.train, device, dtype)
+        valid = DeviceRatings.of(data.valid, device, dtype)
+        tables = initial_tables(data.train.shape, dim, training, rng, device)
+        predictors = {
+            name: initial_predictor(operations.get(name).width(dim, data.train.order), training, rng, device)
+            for name in function.names
+        }
+        parameters = [*tables, *predictors.values()]
+        for parameter in parameters:
+            parameter.requires_grad_()
+        optimizer = Adagrad(parameters, training.learning_rate)
+        penalty = Penalty(train, data.train.shape, training.penalty)
+        cold = ColdRows(data.train, device)
 
     def train_epoch() -> None:
         for rows in shuffled_batches(len(train), training.batch_size, rng, device):

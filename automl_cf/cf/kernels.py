@@ -250,12 +250,15 @@ def _part_again(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results
 @_part
 def _gather(s: State, rows: Any, indices: Any, y: Any) -> None:
     """Copy a batch's ratings together."""
-    places, error = s.places, s.error
+    first, second, error = s.places[0], s.places[1], s.error
     for b in range(len(rows)):
         r = rows[b]
-        for mode in range(len(s.modes)):
-            places[mode, b] = indices[r, mode]
+        first[b], second[b] = indices[r, 0], indices[r, 1]
         error[b] = -y[r]
+    for mode in range(2, len(s.modes)):
+        own = s.places[mode]
+        for b in range(len(rows)):
+            own[b] = indices[rows[b], mode]
 
 
 @_part
@@ -317,7 +320,10 @@ def _prepare(width: Any, mode: Mode, places: Any, size: int, vector: Any, activa
 @_part
 def _prepare_all(s: State, touched: Any, size: int, vectors: Any, activation: int) -> None:
     """`_prepare` every mode; `touched` gets the numbers of rows."""
-    for m in range(len(s.modes)):
+    # A tuple's index that is known while compiling costs nothing; any other copies the mode, counting references.
+    touched[0] = _prepare(s.width, s.modes[0], s.places[0], size, vectors[0], activation)
+    touched[1] = _prepare(s.width, s.modes[1], s.places[1], size, vectors[1], activation)
+    for m in range(2, len(s.modes)):
         touched[m] = _prepare(s.width, s.modes[m], s.places[m], size, vectors[m], activation)
 
 
@@ -330,7 +336,7 @@ def _step(steps: Any, m: int, t: int) -> Any:
 @_part
 def _join_all(s: State, m: int, size: int) -> None:
     """All steps of operation m but the last."""
-    for t in range(s.steps.shape[1] - 1):
+    for t in range(len(s.modes) - 2):  # a constant of the compiled code: for matrices there is no loop
         code, left, right = _step(s.steps, m, t)
         results = s.places[len(s.modes) + t]
         _join(s.width, code, s.value, s.places[left][:size], s.places[right][:size], results)
@@ -340,20 +346,20 @@ def _join_all(s: State, m: int, size: int) -> None:
 def _add_scores_of(s: State, m: int, weight: Any, size: int, out: Any) -> None:
     """out[b] += weight * the score by operation m for every rating of the batch."""
     _join_all(s, m, size)
-    code, left, right = _step(s.steps, m, s.steps.shape[1] - 1)
+    code, left, right = _step(s.steps, m, len(s.modes) - 2)
     _add_scores(s.width, code, s.ws[m], weight, s.value, s.places[left][:size], s.places[right][:size], out)
 
 
 @_part
 def _propagate(s: State, m: int, weight: Any, size: int) -> None:
     """Backward through operation m, from the residuals in s.error to the slots' grads and s.gw."""
-    inner, dim, zero = s.steps.shape[1] - 1, len(s.width), zero_like(load(s.gw, 0, s.width))
+    inner, dim, zero = len(s.modes) - 2, len(s.width), zero_like(load(s.gw, 0, s.width))
     _join_all(s, m, size)  # another operation may have written over the results
     for t in range(inner):
         results = s.places[len(s.modes) + t]
         for b in range(size):
             store(s.grads, results[b] * dim, zero)
-    code, left, right = _step(s.steps, m, s.steps.shape[1] - 1)
+    code, left, right = _step(s.steps, m, inner)
     lu, ri, scale = s.places[left][:size], s.places[right][:size], (weight + weight) / s.error.dtype.type(size)
     _backward(s.width, code, s.ws[m], s.value, lu, ri, s.error, scale, s.grads, s.gw)
     for t in range(inner - 1, -1, -1):
@@ -415,7 +421,9 @@ def train_batch(s: State, rows: Any, indices: Any, y: Any, alpha: Any, vectors: 
         if alpha[m] != 0:
             _propagate(s, m, alpha[m], size)
             _update_predictor(s, m)
-    for mode in range(len(s.modes)):
+    _update_rows(s, s.modes[0], touched[0], y.dtype.type(size), len(vectors[0]) > 0)
+    _update_rows(s, s.modes[1], touched[1], y.dtype.type(size), len(vectors[1]) > 0)
+    for mode in range(2, len(s.modes)):
         _update_rows(s, s.modes[mode], touched[mode], y.dtype.type(size), len(vectors[mode]) > 0)
 
 

@@ -139,7 +139,8 @@ def train_mlp(
 
     By the same protocol as `train_interaction`, always on PyTorch. Raises InputError as `widths_of` does.
     """
-    net = MlpTables(widths_of(architecture), data, training, dim=dim, l2=l2, rng=rng, device=device)
+    with meter.timed("train"):
+        net = MlpTables(widths_of(architecture), data, training, dim=dim, l2=l2, rng=rng, device=device)
 
     def train_epoch() -> None:
         for rows in shuffled_batches(len(data.train), training.batch_size, rng, device):

@@ -12,12 +12,14 @@ from automl_cf.cf.approximator import ApproximatorModel, train_approximator
 from automl_cf.cf.baselines import BASELINES, Baseline
 from automl_cf.cf.batched import Candidate, train_batched
 from automl_cf.cf.bias import BIAS_L2_GRID, BiasModel, train_bias
+from automl_cf.cf.ensemble import EnsembleModel, restore_ensemble, train_ensemble
 from automl_cf.cf.fused import train_fused, warm_up
 from automl_cf.cf.interaction import InteractionModel, train_interaction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.mlp import MlpModel, train_mlp
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training
+from automl_cf.errors import InputError
 from automl_cf.registry import Registry
 from automl_cf.spaces.architecture import Architecture
 
@@ -67,6 +69,9 @@ def _from_scratch(engine: Callable[..., Fit]) -> Trainer:
 def _interaction(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
     if task.training.engine == "batched":
         return _train_batched([Candidate(architecture, l2, task.seed)], task, meter, epochs)[0]
+    if task.training.engine == "fused":
+        with meter.timed("setup"):
+            prepare(task)  # for the architecture's own dimension, where it has one
     engine = train_fused if task.training.engine == "fused" else partial(train_interaction, device=task.device)
     return _from_scratch(engine)(architecture, task, l2, meter, epochs)
 
@@ -106,10 +111,34 @@ for _name, _entry in BASELINES.items():
     models.register(_name)(ModelFamily(_baseline(_entry), _entry.l2_grid, _entry.restore))
 
 
+def _ensemble(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
+    return train_ensemble(a, task, meter, epochs, lambda member: l2_grid(member, task.training), train_all)
+
+
+def _restore_member(architecture: Architecture, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Model:
+    restore = family_of(architecture).restore
+    if restore is None:
+        raise InputError(f"a model of the family '{architecture.get('model')}' cannot be restored.")
+    return restore(arrays, values)
+
+
+models.register("ensemble")(ModelFamily(_ensemble, (0.0,), partial(restore_ensemble, restore=_restore_member)))
+
+
+def settled(architecture: Architecture, fit: Fit) -> Architecture:
+    """The architecture with what validation has chosen within it: an ensemble's models and weights."""
+    return fit.model.settled() if isinstance(fit.model, EnsembleModel) else architecture
+
+
 def prepare(task: TrainingTask) -> None:
     """Do what the engine needs once per process and dimension, so that it is not booked as training."""
     if task.training.engine == "fused":
         warm_up(task.dim, task.training.precision, task.data.train.order)
+
+
+def task_of(architecture: Architecture, task: TrainingTask) -> TrainingTask:
+    """The task with the architecture's own embedding dimension, `dim`, if it has one."""
+    return replace(task, dim=int(architecture["dim"])) if "dim" in architecture else task  # type: ignore[arg-type]
 
 
 def family_of(architecture: Architecture) -> ModelFamily:
@@ -125,8 +154,8 @@ def train(
     epochs: int | None = None,
 ) -> Fit:
     """Train once: with the architecture's own `l2` if it has one, else `l2`, else the study's search l2."""
-    chosen = architecture.get("l2", task.training.search_l2 if l2 is None else l2)
-    return family_of(architecture).train(architecture, task, float(chosen), meter, epochs)  # type: ignore[arg-type]
+    chosen = float(architecture.get("l2", task.training.search_l2 if l2 is None else l2))  # type: ignore[arg-type]
+    return family_of(architecture).train(architecture, task_of(architecture, task), chosen, meter, epochs)
 
 
 def train_all(
@@ -134,16 +163,19 @@ def train_all(
 ) -> list[Fit]:
     """Train architectures with an l2 and a seed each (the task's own seed is not used); the fits in the same order.
 
-    The engine `batched` trains those of the family `interaction` at once; all else is trained one by one.
+    The engine `batched` trains those of the family `interaction` that have the same dimension at once; all else is
+    trained one by one.
     """
     fits: dict[int, Fit] = {}
+    tasks = [replace(task_of(c.architecture, task), seed=c.seed) for c in candidates]
     if task.training.engine == "batched":
         together = [i for i, c in enumerate(candidates) if family_of(c.architecture) is models.get("interaction")]
-        found = _train_batched([candidates[i] for i in together], task, meter, epochs)
-        fits = dict(zip(together, found, strict=True))
-    for i, candidate in enumerate(candidates):
+        for dim in dict.fromkeys(tasks[i].dim for i in together):
+            same = [i for i in together if tasks[i].dim == dim]
+            found = _train_batched([candidates[i] for i in same], tasks[same[0]], meter, epochs)
+            fits |= dict(zip(same, found, strict=True))
+    for i, (candidate, own) in enumerate(zip(candidates, tasks, strict=True)):
         if i not in fits:
-            own = replace(task, seed=candidate.seed)
             fits[i] = family_of(candidate.architecture).train(candidate.architecture, own, candidate.l2, meter, epochs)
     return [fits[i] for i in range(len(candidates))]
 

@@ -19,7 +19,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import TrainingTask, family_of
+from automl_cf.cf.models import TrainingTask, family_of, task_of
+from automl_cf.cf.names import Names, text_of
 from automl_cf.cf.ratings import RatingTensor, content_hash
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Model, Storable
@@ -30,6 +31,9 @@ ARRAYS_NAME, JSON_NAME = "model.safetensors", "model.json"
 MODES = ("user", "item", "context")  # what the modes are called where nothing else is known
 
 _FORMAT = 1
+_UNFIT = (SafetensorError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What reading a model raises whose parts do not fit together."""
+
 _KEYS = {"format", "columns", "labels", "mean", "std", "architecture", "values", "trained", "arrays", "digest"}
 
 
@@ -37,7 +41,7 @@ _KEYS = {"format", "columns", "labels", "mean", "std", "architecture", "values",
 class PortableModel:
     """A model with the names of its rows.
 
-    `columns` names the modes, `labels` the rows of each; the model has one row more in each mode, the last, which
+    `columns` names the modes, `names` the rows of each; the model has one row more in each mode, the last, which
     stands for all that are not known. `mean` and `std` bring its predictions into the data's units. `trained` says
     how it came about: JSON values, for the reader's information.
     """
@@ -45,7 +49,7 @@ class PortableModel:
     architecture: Architecture
     model: Model
     columns: tuple[str, ...]
-    labels: tuple[pd.Index, ...]
+    names: tuple[Names, ...]
     mean: float
     std: float
     trained: Mapping[str, Any]
@@ -56,18 +60,8 @@ class PortableModel:
         A name that is not known stands for the mean of those that are (the policy for cold rows). Raises InputError
         for a column that is missing.
         """
-        indices = np.stack([self.numbers(mode, names) for mode, names in enumerate(self._columns_of(rows))], axis=1)
-        return self._in_data_units(indices)
-
-    def numbers(self, mode: int, names: Any) -> NDArray[np.int64]:
-        """The numbers of the rows of a mode by name: int64 (n,), the last row's for names that are not known."""
-        labels, column = self.labels[mode], pd.Series(np.asarray(names))
-        if pd.api.types.is_numeric_dtype(labels.dtype):
-            column = pd.to_numeric(column, errors="coerce")
-        else:
-            column = column.astype(str)
-        found = labels.get_indexer(pd.Index(column))
-        return np.where(found < 0, len(labels), found).astype(np.int64)
+        columns = zip(self.names, self._columns_of(rows), strict=True)
+        return self._in_data_units(np.stack([names.numbers(column) for names, column in columns], axis=1))
 
     def recommend(
         self, users: Sequence[Any] | NDArray[Any], n: int = 10, seen: pd.DataFrame | None = None
@@ -82,18 +76,19 @@ class PortableModel:
             raise InputError(f"recommend needs a model of users and items; this one is of {len(self.columns)} modes.")
         if n < 1:
             raise InputError(f"recommend: n is {n}, but must be at least 1.")
-        user, item = self.columns
-        taken: Mapping[int, NDArray[np.int64]] = {}
+        (user, item), (known, items) = self.columns, self.names
+        taken: dict[str, list[int]] = {}
         if seen is not None:
-            known = pd.DataFrame({mode: self.numbers(mode, names) for mode, names in enumerate(self._columns_of(seen))})
-            taken = {int(rows[0].iloc[0]): rows[1].to_numpy() for _, rows in known.groupby(0)}
+            who, what = self._columns_of(seen)
+            for name, number in zip(who, items.numbers(what).tolist(), strict=True):
+                taken.setdefault(text_of(name), []).append(number)
         frames = [pd.DataFrame({user: [], item: [], "prediction": np.empty(0)})]
-        for name, number in zip(users, self.numbers(0, users), strict=True):
-            free = np.setdiff1d(np.arange(len(self.labels[1])), taken.get(number, ()))
+        for name, number in zip(users, known.numbers(users).tolist(), strict=True):
+            free = np.setdiff1d(np.arange(len(items)), taken.get(text_of(name), []))
             prediction = self._in_data_units(np.stack([np.full(len(free), number), free], axis=1))
             best = np.argsort(-prediction, kind="stable")[:n]
-            items = self.labels[1][free[best]]
-            frames.append(pd.DataFrame({user: name, item: items, "prediction": prediction[best]}))
+            chosen = [items.labels[i] for i in free[best]]
+            frames.append(pd.DataFrame({user: name, item: chosen, "prediction": prediction[best]}))
         return pd.concat(frames[1:] or frames, ignore_index=True)
 
     def save(self, folder: Path | str) -> None:
@@ -111,7 +106,7 @@ class PortableModel:
         record: dict[str, Any] = {
             "format": _FORMAT,
             "columns": list(self.columns),
-            "labels": [labels.tolist() for labels in self.labels],
+            "labels": [names.labels for names in self.names],
             "mean": self.mean,
             "std": self.std,
             "architecture": self.architecture.to_json(),
@@ -121,9 +116,13 @@ class PortableModel:
         }
         record["digest"] = _digest(record)
         try:
+            text = json.dumps(record, allow_nan=False) + "\n"
+        except ValueError as error:
+            raise InputError(f"the model cannot be stored, a number of it is not finite: {error}.") from error
+        try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ARRAYS_NAME).write_bytes(content)
-            (folder / JSON_NAME).write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
+            (folder / JSON_NAME).write_text(text, encoding="utf-8")
         except OSError as error:
             raise InputError(f"'{folder}' cannot be written: {error.strerror}.") from error
 
@@ -141,31 +140,39 @@ class PortableModel:
         if record["arrays"] != hashlib.sha256(content).hexdigest():
             raise InputError(f"'{folder / ARRAYS_NAME}' was changed since the model was stored; export it again.")
         try:
-            architecture = Architecture.from_json(record["architecture"])
-            restore = family_of(architecture).restore
-            assert restore is not None  # or it could not have been stored
-            return cls(
-                architecture=architecture,
-                model=restore(load_arrays(content), record["values"]),
-                columns=tuple(record["columns"]),
-                labels=tuple(_index(labels) for labels in record["labels"]),
-                mean=float(record["mean"]),
-                std=float(record["std"]),
-                trained=record["trained"],
-            )
-        except (SafetensorError, AssertionError, KeyError, TypeError, ValueError) as error:
+            return cls._of(record, load_arrays(content))
+        except _UNFIT as error:
             raise InputError(f"'{folder}' does not hold a model that can be read: {error}.") from error
+
+    @classmethod
+    def _of(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The model of what `save` wrote; raises one of `_UNFIT` where its parts do not fit together."""
+        architecture = Architecture.from_json(record["architecture"])
+        restore = family_of(architecture).restore
+        if restore is None:
+            raise ValueError("no model of its family can be stored")
+        columns = tuple(map(str, record["columns"]))
+        names = tuple(Names(labels, column) for labels, column in zip(record["labels"], columns, strict=True))
+        _check_sizes(arrays, [len(own) + 1 for own in names])
+        model = restore(arrays, record["values"])
+        mean, std = float(record["mean"]), float(record["std"])
+        result = cls(architecture, model, columns, names, mean, std, record["trained"])
+        unknown = np.array([[len(own) for own in names]])
+        if not np.isfinite(result._in_data_units(unknown)).all():
+            raise ValueError("its predictions are no numbers")
+        return result
 
     def _in_data_units(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray(self.model.predict(indices), np.float64) * self.std + self.mean
 
     def _columns_of(self, rows: pd.DataFrame | NDArray[Any]) -> list[Any]:
         if isinstance(rows, pd.DataFrame):
-            missing = [name for name in self.columns if name not in rows.columns]
+            there = {str(name): name for name in rows.columns}
+            missing = [name for name in self.columns if name not in there]
             if missing:
-                there, needed = (", ".join(map(str, names)) for names in (rows.columns, self.columns))
-                raise InputError(f"column '{missing[0]}' is missing; the model needs {needed}, and there are {there}.")
-            return [rows[name] for name in self.columns]
+                needed, given = ", ".join(self.columns), ", ".join(there)
+                raise InputError(f"column '{missing[0]}' is missing; the model needs {needed}, and there are {given}.")
+            return [rows[there[name]] for name in self.columns]
         array = np.asarray(rows)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise InputError(f"rows of names have shape {array.shape}, but must have {len(self.columns)} columns.")
@@ -193,15 +200,16 @@ def train_on_all(
     part = RatingTensor(ratings.indices, values, tuple(size + 1 for size in ratings.shape))
     data = SearchData(part, part, mean, std, content_hash(part))
     training = task.training.model_copy(update={"patience": epochs + 1})
-    own = replace(task, data=data, training=training)
+    own = replace(task_of(architecture, task), data=data, training=training)
     fit = family_of(architecture).train(architecture, own, l2, NullMeter(), epochs)
     if fit.status != "ok" or fit.model is None:
         raise AutomlCfError(f"the training on all ratings came to nothing: {fit.status}.")
     labels = ratings.labels or tuple(np.arange(size) for size in ratings.shape)
-    named = tuple(columns) or (*MODES[: ratings.order], *(f"mode{i + 1}" for i in range(len(MODES), ratings.order)))
-    facts = {"l2": l2, "epochs": epochs, "dim": task.dim, "ratings": len(ratings), **(trained or {})}
+    called = tuple(columns) or (*MODES[: ratings.order], *(f"mode{i + 1}" for i in range(len(MODES), ratings.order)))
+    facts = {"l2": l2, "epochs": epochs, "dim": own.dim, "ratings": len(ratings), **(trained or {})}
     model = _portable(architecture, fit.model)
-    return PortableModel(architecture, model, named, tuple(_index(x.tolist()) for x in labels), mean, std, facts)
+    names = tuple(Names(own, column) for own, column in zip(labels, called, strict=True))
+    return PortableModel(architecture, model, called, names, mean, std, facts)
 
 
 def _portable(architecture: Architecture, model: Model) -> Model:
@@ -213,13 +221,15 @@ def _portable(architecture: Architecture, model: Model) -> Model:
     return restore(arrays, json.loads(json.dumps(values)))
 
 
-def _index(labels: Sequence[Any]) -> pd.Index:
-    """Names as they are found again: numbers if all are numbers, else texts. Raises ValueError if two are equal."""
-    numeric = all(isinstance(label, int | float) and not isinstance(label, bool) for label in labels)
-    index = pd.Index(labels) if numeric else pd.Index([str(label) for label in labels], dtype=object)
-    if not index.is_unique:
-        raise ValueError("two rows of a mode have the same name")
-    return index
+def _check_sizes(arrays: Mapping[str, NDArray[Any]], sizes: Sequence[int]) -> None:
+    """Raise ValueError if a mode's table has not as many rows as the mode has names, and one."""
+    for name, array in arrays.items():
+        prefix, _, last = name.rpartition(".")
+        kind, mode = last.rstrip("0123456789"), last.lstrip("abcdefghijklmnopqrstuvwxyz")
+        beside_tables = f"{prefix}.table0".lstrip(".") in arrays  # what is called bias there, is of a layer
+        of_rows = kind in ("table", "factors") or (kind == "bias" and not beside_tables)
+        if of_rows and (not mode or int(mode) >= len(sizes) or len(array) != sizes[int(mode)]):
+            raise ValueError(f"{name} has {len(array)} rows, which are not those of its names")
 
 
 def _digest(record: Mapping[str, Any]) -> str:

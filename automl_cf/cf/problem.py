@@ -79,8 +79,9 @@ class Problem:
             exhausted = isinstance(error, MemoryError) or "out of memory" in str(error)
             status: Status = "out-of-memory" if exhausted else "failed"
             return Evaluation(status, None, error=f"{type(error).__name__}: {error}")
-        rmse = fit.rmse if fit.status == "ok" and np.isfinite(fit.rmse) else None
-        return Evaluation(fit.status, rmse, fit.epochs, fit.best_epoch, fit.curve)
+        # A plug-in's model may give NumPy's numbers, which are no JSON.
+        rmse = float(fit.rmse) if fit.status == "ok" and np.isfinite(fit.rmse) else None
+        return Evaluation(fit.status, rmse, int(fit.epochs), int(fit.best_epoch), tuple(map(float, fit.curve)))
 
     def supernet(self, relaxation: Relaxation, seed: np.random.SeedSequence) -> Supernet | FusedSupernet:
         """A supernet over the operations of `relaxation`, freshly initialised from `seed`."""

@@ -121,7 +121,7 @@ def compare(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="fused: fast on the CPU, matrices only. reference: any device, tensors, too. batched: as reference, "
+            help="fused: fast, on the CPU. reference: any device and operation. batched: like it, "
             "and the lambda grid at once.",
             show_default="fused, or with GPUs batched",
             metavar="fused|reference|batched",
@@ -240,10 +240,13 @@ def predict(
         Path | None,
         typer.Option(help="CSV or Parquet file to write; else CSV on standard output.", metavar="FILE"),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Predict ratings for rows of names; those that the model does not know count as the mean of the known."""
+    from automl_cf import plugins
     from automl_cf.cli import model as models
 
+    plugins.load(plugin or ())
     models.predict(model, file, out)
 
 

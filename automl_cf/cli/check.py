@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from automl_cf.cli.terminal import output
-from automl_cf.errors import InputError
+from automl_cf.errors import AutomlCfError, InputError
 
 
 def check(
@@ -41,7 +41,7 @@ def check(
                     console.print(Text.assemble("  ", mark, f"  {result.name}: {result.explanation}"), soft_wrap=True)
                     if not result.passed and name not in failed:
                         failed.append(name)
-            except InputError as error:
+            except AutomlCfError as error:
                 if not every:
                     raise
                 left_out.append(name)

@@ -1,5 +1,6 @@
 """`automl-cf data`: the data sets, and their files."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,10 +54,15 @@ def show(
         list[str] | None,
         typer.Option(help="An option of the data set; may be repeated.", metavar="KEY=VALUE"),
     ] = None,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="A Python file whose data sets can then be named.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Print what a data set is: shape, ratings, counts, checksums. If it is not in the cache it is fetched."""
+    from automl_cf import plugins
     from automl_cf.cf.data import facts, load
 
+    plugins.load(plugin or ())
     _print(output(), facts(load(name, **parse_data_options(data_option or ()))))
 
 

@@ -58,9 +58,13 @@ def show_searchers(console: Console) -> None:
 
 def show_datasets(console: Console) -> None:
     """Print each data set's name, state in the cache and summary."""
-    from automl_cf.cf.data import listing
+    from automl_cf.cf.data import datasets, listing
 
-    _show(console, [(entry.name, entry.state, entry.summary) for entry in listing()])
+    rows = []
+    for entry in listing():
+        origin = "" if entry.state == "broken" else _from(datasets.get(entry.name))
+        rows.append((entry.name, entry.state, entry.summary + origin))
+    _show(console, rows)
 
 
 def show_operations(console: Console) -> None:
@@ -69,10 +73,14 @@ def show_operations(console: Console) -> None:
 
     rows = []
     for name in operations.names():
-        operation = operations.get(name)
-        times = operation.width(1, 2)
-        length = "as long as one embedding" if times == 1 else f"as long as {times} embeddings"
-        rows.append((name, length + _from(operation)))
+        try:
+            operation = operations.get(name)
+        except AutomlCfError as error:
+            rows.append((name, f"broken: {error}"))
+        else:
+            times = operation.width(1, 2)
+            length = "as long as one embedding" if times == 1 else f"as long as {times} embeddings"
+            rows.append((name, length + _from(operation)))
     _show(console, rows)
 
 

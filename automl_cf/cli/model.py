@@ -49,4 +49,8 @@ def predict(model: Path, file: Path, out: Path | None) -> None:
 def _read_text(file: Path) -> "pd.DataFrame":  # type: ignore[name-defined] # noqa: F821
     import pandas as pd
 
-    return pd.read_csv(file, sep="\t" if file.suffix.lower() in (".tsv", ".tab") else ",", dtype=str)
+    separator = "\t" if file.suffix.lower() in (".tsv", ".tab") else ","
+    # As the loader reads ratings: somebody may be called NA, and a line may end with a separator.
+    return pd.read_csv(
+        file, sep=separator, dtype=str, keep_default_na=False, na_values=[""], index_col=False, encoding="utf-8-sig"
+    )

@@ -87,7 +87,7 @@ def render(kind: str, name: str) -> dict[str, str]:
     module = name.replace("-", "_")
     replaced = {"my-thing": name, "my_thing": module, "MyThing": "".join(map(str.capitalize, name.split("-")))}
     source, test = (files("automl_cf").joinpath(f"templates/{stem}.py").read_text("utf-8") for stem in _stems(kind))
-    if keyword.iskeyword(module) or _names(source) & {module, replaced["MyThing"]}:
+    if any(map(keyword.iskeyword, (module, replaced["MyThing"]))) or _names(source) & {module, replaced["MyThing"]}:
         raise InputError(f"NAME is '{name}', which the file needs for something else; choose another name.")
     for old, own in replaced.items():
         source, test = source.replace(old, own), test.replace(old, own)

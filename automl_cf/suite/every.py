@@ -1,7 +1,7 @@
 """`all` as a searcher's name: every registered searcher that can search the study's data."""
 
 from automl_cf.cf.data import load
-from automl_cf.errors import InputError
+from automl_cf.errors import AutomlCfError
 from automl_cf.searchers import searchers
 from automl_cf.suite.study import SearcherEntry, Skipped, Study
 
@@ -25,8 +25,11 @@ def with_every_searcher(study: Study) -> Study:
         try:
             for dataset in datasets:
                 study.check_searcher(entry, dataset.ratings.order, dataset.architecture)
-        except InputError as error:
+        except AutomlCfError as error:
             skipped.append(Skipped(name=name, reason=str(error)))
+        except Exception as error:  # a plug-in may raise anything
+            reason = " ".join(f"searcher '{name}' cannot be made: {type(error).__name__}: {error}".split())
+            skipped.append(Skipped(name=name, reason=reason))
         else:
             fitting.append(entry)
     return study.model_copy(update={"searchers": tuple(fitting), "skipped": tuple(skipped)})

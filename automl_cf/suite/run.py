@@ -7,11 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from automl_cf.cf.data import Dataset, load
+from automl_cf.cf.data import Dataset, datasets, load
 from automl_cf.cf.splits import SearchData, Split, random_split
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import LOG_NAME, Event, effective
-from automl_cf.plugins import Plugin, read
+from automl_cf.plugins import Plugin, loaded, module_name, read
+from automl_cf.registry import definition
+from automl_cf.searchers import searchers
 from automl_cf.suite.cell import CHECKPOINTS, CellJob
 from automl_cf.suite.inline import Inline, Job
 from automl_cf.suite.manifest import make_manifest
@@ -92,6 +94,7 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
                 f"'{folder}' is not empty, '{strangers[0]}' is in it; choose a new or an empty folder as --out."
             )
         plugins = study.load_plugins()
+        _check_shipped(study, plugins)
         copies = [PluginEntry(file=f"{PLUGINS}/{plugin.name}", sha256=plugin.sha256) for plugin in plugins]
         study = study.model_copy(update={"plugins": tuple(copies)})
         data = _Data(study)
@@ -102,6 +105,25 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
         _Run(study, store, data, plugins, on_event).go()
     finally:
         store.close()
+
+
+def _check_shipped(study: Study, sources: Sequence[Plugin]) -> None:
+    """Raise InputError for what this process alone knows: neither a worker nor a later resume would find it."""
+    others = {module_name(path): path for path in loaded()}
+    for plugin in sources:
+        others.pop(plugin.module, None)
+    entries: list[object] = [searchers.get(entry.name) for entry in study.searchers]
+    entries += [datasets.get(entry.name) for entry in study.datasets if entry.name in datasets.names()]
+    for module, name in (part for entry in entries for part in definition(entry)):
+        if module in others:
+            raise InputError(
+                f"'{name}' is of the plug-in '{others[module]}', which the study does not name; add it to plugins."
+            )
+        if module == "__main__" and study.resources.backend == "ray":
+            raise InputError(
+                f"'{name}' is defined in __main__, where no worker finds it; put it into a file and name that in "
+                "plugins."
+            )
 
 
 def resume(folder: Path, on_event: OnEvent | None = None, plugins: Sequence[Path | str] = ()) -> None:

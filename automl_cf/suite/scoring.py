@@ -14,7 +14,7 @@ import torch
 
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.metrics import rmse, scores
-from automl_cf.cf.models import TrainingTask, prepare, train_over_grid
+from automl_cf.cf.models import TrainingTask, prepare, task_of, train_over_grid
 from automl_cf.cf.ranking import ranking
 from automl_cf.cf.splits import Split
 from automl_cf.events import Event, search_seconds
@@ -24,6 +24,8 @@ from automl_cf.suite.cell import Recorder, synchronize, training_task
 from automl_cf.suite.ledger import Ledger
 from automl_cf.suite.store import Emit
 from automl_cf.suite.study import Cell, Study
+
+_FIVE = 5.0  # ranking metrics are of ratings up to five, fives being the positives
 
 
 @dataclass
@@ -55,20 +57,26 @@ def to_score(study: Study, events: Sequence[Event]) -> list[Architecture]:
 
 
 def run_scoring(job: ScoreJob, emit: Emit) -> None:
-    """Score each architecture of the job, one `score` event each, then `cell_scored`."""
+    """Score each architecture of the job, one `score` event each, then `cell_scored`.
+
+    Whatever a model raises costs its own score only, whose status says so.
+    """
     torch.set_num_threads(job.study.resources.cpus_per_cell)
     ledger = Ledger(job.study.budget, partial(synchronize, job.study.resources.device))
     if job.past:
         ledger.restore(job.past[-1]["clock"], job.past[-1]["visits"])
     record = Recorder(job.cell, job.attempt, ledger, emit)
-    with ledger.timed("setup"):
-        for plugin in job.plugins:
-            plugin.execute()
-        task = training_task(job.study, job.cell, job.split.for_search())
-        prepare(task)
     for architecture in job.architectures:
-        with ledger.timed("retrain"):
-            fields = _score(job, task, architecture)
+        try:
+            with ledger.timed("setup"):
+                for plugin in job.plugins:
+                    plugin.execute()
+                task = training_task(job.study, job.cell, job.split.for_search())
+                prepare(task_of(architecture, task))
+            with ledger.timed("retrain"):
+                fields = _score(job, task, architecture)
+        except Exception as error:  # a model may raise anything
+            fields = _unscored(job.split, " ".join(f"{type(error).__name__}: {error}".split()))
         record("score", architecture=architecture.to_json(), id=architecture.id, **fields)
     record("cell_scored")
 
@@ -80,29 +88,31 @@ def _score(job: ScoreJob, task: TrainingTask, architecture: Architecture) -> dic
     start = time.perf_counter()
     fit, at_edge = train_over_grid(architecture, task, meter)
     synchronize(job.study.resources.device)
-    fields: dict[str, Any] = {
-        "status": fit.status,
+    fields = _unscored(split, fit.status) | {
         "l2": fit.l2,
         "l2_at_edge": at_edge,
         "retrain_seconds": time.perf_counter() - start,
         "retrain_visits": meter.visits,
-        "scale": split.std / split.value_std,
-        "cold": 0,
-        "truth_rmse": None,
-        "ranking": None,
-        **dict.fromkeys(("validation", "rmse", "rmse_std", "rmse_warm", "rmse_std_warm")),
     }
     if fit.status != "ok" or fit.model is None:
         return fields
     prediction = task.data.in_data_units(fit.model.predict(split.test.indices))
     test = scores(prediction, split.test, split.train, split.value_std)
-    fields |= {"validation": fit.rmse, "cold": test.cold}
+    fields |= {"validation": float(fit.rmse), "cold": test.cold}
     fields |= {"rmse": _finite(test.rmse), "rmse_std": _finite(test.rmse_std)}
     fields |= {"rmse_warm": _finite(test.rmse_warm), "rmse_std_warm": _finite(test.rmse_warm_std)}
     if job.truth is not None:
         fields["truth_rmse"] = _finite(rmse(prediction, job.truth))
-    fields["ranking"] = ranking(fit.model.predict, split).fields()
+    if max(float(part.values.max()) for part in (split.train, split.valid, split.test)) == _FIVE:
+        fields["ranking"] = ranking(fit.model.predict, split, positive=_FIVE).fields()
     return fields
+
+
+def _unscored(split: Split, status: str) -> dict[str, Any]:
+    """The fields of a score without any."""
+    missing = ("l2", "validation", "rmse", "rmse_std", "rmse_warm", "rmse_std_warm", "truth_rmse", "ranking")
+    counts = {"l2_at_edge": False, "retrain_seconds": 0.0, "retrain_visits": 0, "cold": 0}
+    return {"status": status, "scale": split.std / split.value_std, **counts, **dict.fromkeys(missing)}
 
 
 def _at_log_spaced_times(incumbents: list[Event], points: int) -> list[Event]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from automl_cf.cf.elementwise import ACTIVATIONS
 from automl_cf.cf.fused import program
+from automl_cf.cf.interaction import operations_of
 from automl_cf.cf.operations import operations
 from automl_cf.cf.training import Training
 from automl_cf.errors import InputError, suggest
@@ -78,13 +79,13 @@ class SpaceEntry(_Named):
         try:
             space = SPACES[names[self.name]](**own | self.options)
         except TypeError as error:
-            raise InputError(f"space '{self.name}': {error}.") from error
+            raise InputError(f"space '{names[self.name]}': {error}.") from error
         activation = space.constants.get("activation", "sigmoid")
         if activation not in ACTIVATIONS:
             raise InputError(
                 f"space.options.activation is '{activation}', but must be one of {', '.join(ACTIVATIONS)}."
             )
-        for name in _operations_of(space):
+        for name in _operations_in(space):
             operations.get(name)
         return space
 
@@ -267,8 +268,14 @@ class Study(_Part):
                 "training.engine is 'fused', which trains on the CPU only; GPUs need "
                 'engine = "reference" or "batched".'
             )
-        spaces = [self.space_of(entry, order) for entry in self.searchers]
-        for name in dict.fromkeys(name for space in spaces for name in _operations_of(space)):
+        capabilities = [searchers.get(entry.name).capabilities for entry in self.searchers]
+        for entry, able in zip(self.searchers, capabilities, strict=True):
+            if order not in able.orders:  # before its space is made, which grows fast with the order
+                raise InputError(f"searcher '{entry.name}' cannot search data with {order} modes.")
+        names = [name for entry in self.searchers for name in _operations_in(self.space_of(entry, order))]
+        if truth is not None and any(able.needs_truth for able in capabilities):
+            names += operations_of(truth)
+        for name in dict.fromkeys(names):
             operations.get(name).width(1, order)  # refuses a composition of another number of modes
             if fused:
                 program([name], order)  # refuses what has no kernel
@@ -324,11 +331,13 @@ def read_study(path: Path | str) -> Study:
     if not isinstance(values, dict):
         raise InputError(f"study '{path}' must be a table of keys, not a {type(values).__name__}.")
     study = make_study({"name": path.stem, **values}, str(path))
-    found = [entry.model_copy(update={"file": str(path.parent / entry.file)}) for entry in study.plugins]
+    found = [
+        entry.model_copy(update={"file": str(path.parent / Path(entry.file).expanduser())}) for entry in study.plugins
+    ]
     return study.model_copy(update={"plugins": tuple(found)})
 
 
-def _operations_of(space: Space) -> list[str]:
+def _operations_in(space: Space) -> list[str]:
     """The names of the operations that a space chooses among."""
     choices = [parameter for parameter in space.parameters if parameter.name in ("operation", "operations")]
     return [str(name) for parameter in choices for name in getattr(parameter, "options", ())]

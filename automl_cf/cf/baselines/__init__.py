@@ -70,7 +70,7 @@ def _of_operation(name: str) -> Baseline:
     def train(
         architecture: Architecture, data: SearchData, training: Training, *, device: str = "cpu", **how: Any
     ) -> Fit:
-        if training.engine == "fused" and name in CODES and data.train.order == 2:
+        if training.engine == "fused" and name in CODES:
             own = with_learning_rate(architecture, training)
             return train_fused(Architecture({"operation": name}), data, own, **how)
         return on_torch.train(architecture, data, training, device=device, **how)

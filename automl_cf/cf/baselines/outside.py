@@ -95,9 +95,8 @@ def _train_surprise(
     rate = positive(architecture, "learning_rate", LEARNING_RATE)
     with meter.timed("setup"):
         import surprise
-
-        trainset = _trainset(surprise, data.train)
     with meter.timed("train"):
+        trainset = _trainset(surprise, data.train)
         algorithm = getattr(surprise, name)(
             n_factors=dim,
             n_epochs=count,
@@ -162,7 +161,6 @@ def train_myfm(
     with meter.timed("setup"):
         myfm = _myfm()
         regressor = myfm.MyFMGibbsRegressor(rank=dim, random_seed=int(rng.integers(2**31 - 1)))
-        design = csr_matrix(_one_hot(train))  # it takes no sparse arrays
 
     def after_a_pass(*_: Any) -> tuple[bool, None]:
         meter.visit(len(train))
@@ -171,7 +169,7 @@ def train_myfm(
 
     with meter.timed("train"), redirect_stderr(StringIO()):  # it draws a progress bar, whoever asks
         regressor.fit(
-            design,
+            csr_matrix(_one_hot(train)),  # it takes no sparse arrays
             train.values.astype(np.float64),
             n_iter=count,
             n_kept_samples=kept,

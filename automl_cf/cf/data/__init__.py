@@ -19,7 +19,7 @@ from automl_cf.cf.data.files import load_file
 from automl_cf.cf.data.folders import form_of
 from automl_cf.cf.data.planted import Truth, plant
 from automl_cf.cf.data.sources import find_cached, obtain
-from automl_cf.errors import InputError, suggest
+from automl_cf.errors import AutomlCfError, InputError, suggest
 
 __all__ = [
     "Dataset",
@@ -98,7 +98,11 @@ def listing() -> list[Listed]:
     """Return all named data sets, in the order of their names, with what the cache has of them."""
     result = []
     for name in datasets.names():
-        loader = datasets.get(name)
+        try:
+            loader = datasets.get(name)
+        except AutomlCfError as error:  # one broken plug-in must not hide the others
+            result.append(Listed(name, str(error), "broken"))
+            continue
         if isinstance(loader, Fetched):
             state = str(find_cached(loader.files_of, loader.sources)[0])
         else:

@@ -106,12 +106,13 @@ def plant(
     ``operation`` is multiply, plus, min, max or concat, or for tensors a composition of them such as
     "plus(multiply(1,2),3)"; ``more`` has the sizes of their modes beyond users and items. ``p``, ``q`` and
     ``r`` are the element-wise networks of users, items and the third mode, see :func:`element_wise`: numbers,
-    or "identity" for none, or drawn on the ball of radius ``norm_bound`` with ``units`` hidden units, as those
-    of further modes are. ``w`` (dim,), for concat (2 dim,), is a random unit vector unless given. Embeddings
-    are Gaussian with standard deviation ``scale``. A share ``density`` of the entries is observed, or as
-    many as ``nonzeros`` says, with noise whose standard deviation is ``noise`` times the signal's. All is
-    determined by ``seed``; what one option does leaves the other draws alone. Memory is in proportion to the
-    entries observed. Raises ``InputError`` for options out of range and for a signal that is constant.
+    or "identity" for none, or drawn on the ball of radius ``norm_bound`` with ``units`` hidden units, as
+    those of further modes are. ``w`` (dim,), for concat as many for each part in the order as written, is a
+    random unit vector unless given. Embeddings are Gaussian with standard deviation ``scale``. A share
+    ``density`` of the entries is observed, or as many as ``nonzeros`` says, with noise whose standard
+    deviation is ``noise`` times the signal's. All is determined by ``seed``; what one option does leaves the
+    other draws alone. Memory is in proportion to the entries observed. Raises ``InputError`` for options out
+    of range and for a signal that is constant.
     """
     _check_integers(users=(users, 2), items=(items, 2), dim=(dim, 1), units=(units, 1), seed=(seed, 0))
     _check_number("scale", scale, lambda x: 0 < x < math.inf, "a positive number")
@@ -137,9 +138,12 @@ def plant(
             networks[name] = _draw_network(rng, units, activation, norm_bound, scale)
         elif not _is_identity(name, given):
             networks[name] = _given_network(name, given)
-    name = operation if len(shape) == 2 else str(formula)
+    name = formula.operation if len(shape) == 2 else str(formula)
     architecture = Architecture({"operation": name} | ({"activation": activation} | networks if networks else {}))
     weights = _weights(w, len(formula.parts) * dim if formula.operation == CONCAT else dim, for_w)
+    if w is not None and formula.operation == CONCAT and "(" in operation:  # given in the order as written
+        blocks = dict(zip(map(_canonical, parse(operation).parts), np.split(weights, len(formula.parts)), strict=True))
+        weights = np.concatenate([blocks[part] for part in formula.parts])
     entries = math.prod(shape)
     if nonzeros is not None:
         _check_integers(nonzeros=(nonzeros, MINIMUM_RATINGS))
@@ -240,6 +244,10 @@ def _numbers(name: str, given: Any) -> Floats:
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
         raise InputError(f"planted data: {name} is {given!r}, but must be a list of finite numbers.")
     return numbers
+
+
+def _canonical(term: Term) -> Term:
+    return term.canonical() if isinstance(term, Formula) else term
 
 
 def _further_modes(more: Any, r: Network | None) -> tuple[int, ...]:

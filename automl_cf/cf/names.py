@@ -1,0 +1,57 @@
+"""Names of rows: how they are stored, and found again whatever type they come in.
+
+Two names are the same if they are the same text: 7, 7.0 and "7" are, so that an id is found in a column that pandas has
+made floats of because of a gap, and in a CSV file that is read as text. Integers are compared exactly, however long.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from automl_cf.errors import InputError
+
+
+def text_of(name: Any) -> str:
+    """A name as text: whole numbers without a point, times in ISO 8601, midnights as dates."""
+    if isinstance(name, pd.Timestamp):
+        return str(name.date()) if name == name.normalize() else name.isoformat()
+    if isinstance(name, float | np.floating) and math.isfinite(name) and name == int(name):
+        return str(int(name))
+    return str(name)
+
+
+class Names:
+    """The names of a mode's rows, in their order; `labels` are JSON values: whole numbers as such, else text.
+
+    Raises InputError, calling the mode `what`, for a name that is missing or infinite and for two that are the same.
+    """
+
+    def __init__(self, names: Iterable[Any], what: str) -> None:
+        listed = list(pd.Index(names))  # NumPy's times become such as know their unit
+        for name in listed:
+            if pd.isna(name) or (isinstance(name, float | np.floating) and math.isinf(name)):
+                raise InputError(
+                    f"column '{what}' has the name {name}, but a row needs one that is finite and not empty."
+                )
+        self.labels = [
+            int(name) if isinstance(name, int | np.integer) and not isinstance(name, bool) else text_of(name)
+            for name in listed
+        ]
+        self._texts = pd.Index([text_of(name) for name in listed], dtype=object)
+        if not self._texts.is_unique:
+            twice = self._texts[self._texts.duplicated()][0]
+            raise InputError(f"column '{what}' has two names that are the same as text, '{twice}'; make them differ.")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def numbers(self, names: Any) -> NDArray[np.int64]:
+        """The numbers of the rows by name: int64 (n,), and len(self) for each name that there is not."""
+        codes, different = pd.factorize(pd.Series(names))
+        texts = pd.Index([text_of(name) for name in pd.Index(different)], dtype=object)
+        found = np.append(self._texts.get_indexer(texts), -1)[codes]  # a missing name has the code -1
+        return np.where(found < 0, len(self), found).astype(np.int64)
