@@ -238,3 +238,18 @@ def test_the_analysis_imports_neither_torch_nor_ray() -> None:
         "assert not {'torch', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_searchers_have_lines_a_legend_that_fits_and_no_bands(tmp_path: Path) -> None:
+    run = StoredRun(tmp_path)
+    for number in range(30):
+        for seed in (1, 2, 3):
+            run.cell("data", 8, f"searcher-{number:02}", seed, [Found(1, 0.84 + number / 1000 + seed / 500)], end=5)
+    stored = Run.load(run.write())
+    draw_curve(stored, tmp_path / "curve")
+    svg = (tmp_path / "curve.svg").read_text()
+    assert "No bands, for more than 12 searchers." in svg.replace("\n", " ")
+    assert "95% t-interval" not in svg
+    assert svg.count("<!-- searcher-") == 30
+    assert "PolyCollection" not in svg
+    assert "FillBetween" not in svg

@@ -20,6 +20,8 @@ from automl_cf.analysis.styles import REFERENCE, Style, styles
 from automl_cf.analysis.tables import cell_table
 
 _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_WIDTH = 5.2, 3.6, 1.9  # inches
+_MANY = 12  # searchers: more get a taller figure without bands, which would hide the lines
+_LEGEND_LINES = 20
 _CAPTION_SIZE = 8  # points
 _LINE_HEIGHT = 1.35 * _CAPTION_SIZE / 72  # inches
 _CHARACTERS_PER_INCH = 15.5
@@ -49,7 +51,9 @@ def draw_curve(run: Run, path_stem: str | Path, clock: str = "deliverable", log_
     rows = [list(groups(cells, "dataset", "dim")) for _, cells in groups(run.cells, "dataset")]
     columns = max(map(len, rows))
     with mpl.rc_context(REPRODUCIBLE), sns.axes_style("whitegrid"), sns.plotting_context("paper"):
-        figure = Figure(figsize=(_PANEL_WIDTH * columns + _LEGEND_WIDTH, _PANEL_HEIGHT * len(rows)))
+        height = _PANEL_HEIGHT * (1.4 if len(looks) > _MANY else 1)
+        width = _PANEL_WIDTH * columns + _LEGEND_WIDTH * _legend_columns(looks)
+        figure = Figure(figsize=(width, height * len(rows)))
         FigureCanvasAgg(figure)
         notes = []
         for row, axes in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
@@ -81,9 +85,9 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, looks: dict[str, Style], log_time
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if edge < 100 * left else (1,)))
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(EngFormatter(sep="") if right >= 1e5 else StrMethodFormatter("{x:g}"))
-    view = _view(panel)
-    ax.set_ylim(view.low, view.high)
     curves = list(groups(panel, "searcher"))
+    view = _view(panel, all_of_it=len(curves) <= _MANY)
+    ax.set_ylim(view.low, view.high)
     for position, (searcher, curve) in enumerate(curves):
         # What is there from the start, at 0, begins at the left edge of a logarithmic axis; and what is
         # delivered last is carried on to the right edge, to be seen.
@@ -91,7 +95,8 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, looks: dict[str, Style], log_time
         if searcher == REFERENCE:
             _draw_reference(ax, visible, looks[searcher])
         else:
-            _draw_band(ax, visible, looks[searcher], opacity=min(0.15, 0.7 / len(curves)))
+            if len(curves) <= _MANY:
+                _draw_band(ax, visible, looks[searcher], opacity=min(0.15, 0.7 / len(curves)))
             _draw_line(ax, visible, looks[searcher], position)
     sns.despine(ax=ax)
     return [_cut_note(panel, view)] if view.cut else []
@@ -126,10 +131,10 @@ def _draw_reference(ax: Axes, curve: pd.DataFrame, look: Style) -> None:
     ax.plot([done], [level], color=look.color, marker=look.marker, markersize=9, markeredgewidth=1.5)
 
 
-def _view(panel: pd.DataFrame) -> View:
+def _view(panel: pd.DataFrame, all_of_it: bool = True) -> View:
     """Choose the error axis by where searchers end, so that bad starts and searchers do not flatten the rest.
 
-    All is shown if that takes at most 2.5 times the height.
+    All is shown if that is wanted and takes at most 2.5 times the height.
     """
     ends = panel.groupby("searcher")["mean"].last()
     typical = float(ends.median())
@@ -139,7 +144,7 @@ def _view(panel: pd.DataFrame) -> View:
     height = max(high - low, 0.01)
     bottom, top = low - 0.5 * height, high + height
     lowest, highest = float(panel["mean"].min()), float(panel["mean"].max())
-    if highest - lowest <= 2.5 * (top - bottom):
+    if all_of_it and highest - lowest <= 2.5 * (top - bottom):
         margin = max(0.15 * (highest - lowest), 0.003)
         return View(lowest - margin, highest + margin, cut=False)
     return View(bottom, top, cut=True)
@@ -153,13 +158,18 @@ def _cut_note(panel: pd.DataFrame, view: View) -> str:
     return f"{dataset}, dimension {dim}: cut at {view.high:.3f}, curves begin as high as {highest:.3f}{above}."
 
 
+def _legend_columns(looks: dict[str, Style]) -> int:
+    return -(-len(looks) // _LEGEND_LINES)
+
+
 def _add_legend(figure: Figure, looks: dict[str, Style]) -> None:
     names = sorted(looks, key=lambda name: (name == REFERENCE, name))
     handles = [
         Line2D([], [], **look.line, marker=look.marker, markersize=5, linewidth=1.8)
         for look in map(looks.__getitem__, names)
     ]
-    legend = figure.legend(handles, names, loc="outside right upper", frameon=False, handlelength=3.2)
+    columns = _legend_columns(looks)
+    legend = figure.legend(handles, names, loc="outside right upper", frameon=False, handlelength=3.2, ncols=columns)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -167,14 +177,16 @@ def _add_legend(figure: Figure, looks: dict[str, Style]) -> None:
 def _caption(run: Run, clock: str, means: pd.DataFrame) -> str:
     counts = set(means["seeds"])
     fewest, most = min(counts, default=0), max(counts, default=0)
+    many = int(means.groupby(["dataset", "dim"])["searcher"].nunique().max() if len(means) else 0) > _MANY
     left_out = cell_table(run).dropna(subset="problem")
     named = ", ".join(f"{row['cell']} ({row['problem']:.60})" for row in left_out.to_dict("records"))
     remarks = {
         f"The clock includes {clock_named(clock).includes}.": True,
         f"Mean over {most if fewest == most else f'{fewest} to {most}'} seeds.": most > 1,
         "1 seed: no band.": fewest == 1,
-        "Band of 2 seeds: their range.": 2 in counts,
-        "Band: 95% t-interval.": most > 2,
+        "Band of 2 seeds: their range.": 2 in counts and not many,
+        "Band: 95% t-interval.": most > 2 and not many,
+        f"No bands, for more than {_MANY} searchers.": most > 1 and many,
         "Thin: not all seeds have a result yet.": (means["n"] < means["seeds"]).any(),
         f"Left out: {named}.": 0 < len(left_out) <= 3,
         f"Left out: {len(left_out)} cells without a result.": len(left_out) > 3,
