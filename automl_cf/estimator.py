@@ -23,6 +23,8 @@ from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.cell import CellJob, run_cell, training_task
 from automl_cf.suite.study import Study, make_study
 
+_TIMES = ("timestamp", "time", "datetime", "date")  # what such columns are called in ratings files
+
 
 class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """Searches for the interaction function that predicts ratings best, and trains it.
@@ -167,12 +169,23 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
                 f"'{self.rating}' (its parameter `rating`)."
             )
         framed = isinstance(X, pd.DataFrame)
+        if framed:
+            _check_columns(X)
         X = validate_data(self, X, skip_check_array=framed, dtype=None)
         if X.shape[1] < 2:
             raise InputError(f"X has {X.shape[1]} feature(s), but AutoCF needs two or more: users and items.")
+        if np.asarray(y).dtype.kind in "mM":
+            raise InputError("the ratings are times, but must be numbers.")
         values = column_or_1d(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), warn=True)
         check_consistent_length(X, values)
-        return (X if framed else pd.DataFrame(X)).reset_index(drop=True), values.astype(np.float32)
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32)
+        if not np.isfinite(single).all() or (np.ptp(values) > 0 and np.ptp(single) == 0):
+            raise InputError(
+                f"the ratings run from {values.min():g} to {values.max():g}, which single precision cannot tell apart "
+                "or hold; shift or scale them."
+            )
+        return (X if framed else pd.DataFrame(X)).reset_index(drop=True), single
 
     def _study(self, seed: int) -> Study:
         budget = {"seconds": self.seconds, "trials": self.trials, "visits": self.visits}
@@ -191,12 +204,26 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         )
 
 
+def _check_columns(frame: pd.DataFrame) -> None:
+    """Raise InputError for columns that cannot be modes."""
+    if isinstance(frame.columns, pd.MultiIndex) or not frame.columns.is_unique:
+        raise InputError("X has columns of several levels, or two of one name, but needs one name for each.")
+    for name in frame.columns[2:]:
+        if str(name).lower() in _TIMES and frame[name].nunique() > len(frame) / 2:
+            raise InputError(
+                f"column '{name}' is different in most rows, so that nothing can be learnt for its names; leave it "
+                "out, or make months, weekdays or the like of it."
+            )
+
+
 def _encoded(column: pd.Series) -> tuple[NDArray[np.int64], Any]:
     """Each name's number in the list of different ones, and that list: sorted, or if it cannot be as they come."""
-    try:
-        return pd.factorize(column, sort=True)
-    except TypeError:
-        return pd.factorize(column)
+    for sort in (True, False):
+        try:
+            return pd.factorize(column, sort=sort)
+        except TypeError as error:
+            wrong = error
+    raise InputError(f"column '{column.name}' has names that cannot be compared: {wrong}.") from wrong
 
 
 def _found(events: list[Event]) -> Architecture:

@@ -35,6 +35,7 @@ class Registry(Generic[T]):
         self.package = package
         self.group = group
         self._registered: dict[str, T] = {}
+        self._modules: dict[str, object] = {}  # by name, the execution of a module that registered it
 
     def register(self, name: str) -> Callable[[E], E]:
         """Return a decorator that makes its argument the entry ``name``, and returns it unchanged.
@@ -44,12 +45,14 @@ class Registry(Generic[T]):
         """
 
         def decorate(entry: E) -> E:
-            taken = name in self._registered and not _same_definition(self._registered[name], entry)
+            module = next((sys.modules.get(name) for name, _ in definition(entry) if name), None)
+            again = self._modules.get(name) is not module  # an edited plug-in is another execution of its file
+            taken = name in self._registered and not _same_definition(self._registered[name], entry, again)
             home = self._built_ins().get(name)
             # While a built-in registers itself its module is being imported, so it stands in sys.modules.
             if taken or (home is not None and home not in sys.modules):
                 raise InputError(f"The {self.kind} name '{name}' is already taken; choose another one.")
-            self._registered[name] = cast(T, entry)
+            self._registered[name], self._modules[name] = cast(T, entry), module
             return entry
 
         return decorate
@@ -110,13 +113,14 @@ def definition(entry: object) -> list[tuple[str | None, str | None]]:
     return [(getattr(part, "__module__", None), getattr(part, "__qualname__", None)) for part in parts]
 
 
-def _same_definition(old: object, new: object) -> bool:
+def _same_definition(old: object, new: object, executed_again: bool) -> bool:
     """Tell whether both are one object, or made of the same classes and functions before and after a reload.
 
-    Of a plug-in that was edited, which may have given its class another name, both are of the same file.
+    Of a plug-in that was edited and `executed_again`, which may have given its class another name, both are of the
+    same file.
     """
     before, after = definition(old), definition(new)
     files = {module for module, _ in (*before, *after)}
-    edited = len(files) == 1 and str(*files).startswith(PLUGIN_PREFIX)
+    edited = executed_again and len(files) == 1 and str(*files).startswith(PLUGIN_PREFIX)
     known = bool(before) and all(None not in part for part in before)
     return old is new or edited or (known and before == after)

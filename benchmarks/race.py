@@ -135,8 +135,9 @@ def _draw(results: pd.DataFrame, folder: Path) -> None:
     for axes, table, label in zip(
         panels, (ranks(results), ranks(by_epochs(results), "epochs")), ("Trials", "Epochs trained"), strict=True
     ):
-        for name, style in styles(table.columns).items():
-            axes.plot(table.index, table[name], label=name, **style.line)
+        for number, (name, style) in enumerate(styles(table.columns).items()):
+            marks = {"marker": style.marker, "markersize": 4, "markevery": (0.02 * number, 0.25)}
+            axes.plot(table.index, table[name], label=name, **style.line, **marks)
         axes.set(xlabel=label, xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -6,10 +6,10 @@ files, clocks or Ray.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from automl_cf.spaces.space import Space
 from automl_cf.spaces.views.relaxation import relax
 
 Arrays = dict[str, NDArray[np.floating]]
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,11 @@ class AskTellSearcher(Searcher, ABC):
             answer = self.propose(number)
             if answer is None:
                 break
+            if not isinstance(answer, Architecture | Proposal):
+                raise AutomlCfError(
+                    f"propose({number}) returned {answer!r:.60}, but must return an Architecture, such as "
+                    "self.space.sample(self.rng), or None to end the search."
+                )
             proposal = replace(answer, id=number) if isinstance(answer, Proposal) else Proposal(number, answer)
             self._asked += 1
             self._pending[number] = proposal
@@ -173,24 +179,51 @@ class OneShotSearcher(Searcher, ABC):
         """The inverse of `state_dict`: the search then continues identically."""
 
 
-searchers: Registry[type[Searcher]] = Registry("searcher", "automl_cf.searchers", "automl_cf.searchers")
+class Searchers(Registry[type[Searcher]]):
+    """The registry of searchers: classes of one of the two kinds, with all that a searcher must have."""
+
+    def register(self, name: str) -> Callable[[E], E]:
+        """As `Registry.register`; raises InputError, too, for what is no searcher."""
+        decorate = super().register(name)
+
+        def checked(entry: E) -> E:
+            if not (isinstance(entry, type) and issubclass(entry, AskTellSearcher | OneShotSearcher)):
+                raise InputError(
+                    f"searcher '{name}' is {entry!r:.60}, but must be a class made of AskTellSearcher or "
+                    "OneShotSearcher."
+                )
+            missing = ", ".join(sorted(getattr(entry, "__abstractmethods__", ())))
+            if missing:
+                raise InputError(f"searcher '{name}' lacks {missing}, which every searcher of its kind has.")
+            return decorate(entry)
+
+        return checked
+
+
+searchers = Searchers("searcher", "automl_cf.searchers", "automl_cf.searchers")
 
 
 def build(name: str, task: SearchTask, options: Mapping[str, Any]) -> Searcher:
     """Make the searcher `name` with `options`.
 
     Raises InputError for an unknown name, an unknown or ill-typed option, and a space or a number of modes
-    that this searcher cannot search.
+    that this searcher cannot search; AutomlCfError for whatever else it raises.
     """
     kind = searchers.get(name)
-    checked = _checked_options(name, kind, options)
-    if task.order not in kind.capabilities.orders:
-        raise InputError(f"searcher '{name}' cannot search data with {task.order} modes.")
-    if kind.capabilities.needs_truth and task.truth is None:
-        raise InputError(f"searcher '{name}' needs data whose interaction function is known: planted data.")
-    if kind.capabilities.relaxable_space_only:
-        relax(task.space)
-    return kind(task, checked)
+    try:
+        checked = _checked_options(name, kind, options)
+        if task.order not in kind.capabilities.orders:
+            raise InputError(f"searcher '{name}' cannot search data with {task.order} modes.")
+        if kind.capabilities.needs_truth and task.truth is None:
+            raise InputError(f"searcher '{name}' needs data whose interaction function is known: planted data.")
+        if kind.capabilities.relaxable_space_only:
+            relax(task.space)
+        return kind(task, checked)
+    except AutomlCfError:
+        raise
+    except (Exception, SystemExit) as error:  # it may be a plug-in's
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise AutomlCfError(f"searcher '{name}' cannot be made: {what}.") from error
 
 
 def _checked_options(name: str, kind: type[Searcher], options: Mapping[str, Any]) -> Any:

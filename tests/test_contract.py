@@ -118,7 +118,7 @@ def test_a_searcher_that_always_raises_fails_and_the_place_is_named():
 @pytest.mark.parametrize(
     ("kind", "seen"),
     [
-        ("RaisesWhenMade", "it raised AttributeError: 'SearchTask' object has no attribute 'dims'"),
+        ("RaisesWhenMade", "cannot be made: AttributeError: 'SearchTask' object has no attribute 'dims'"),
         ("OptionsOfNoDataclass", "Options is <class 'broken_searchers.PlainOptions'>, no dataclass"),
         ("OptionsWithoutDefault", "'speed' has no default"),
     ],

@@ -162,6 +162,28 @@ def test_bad_data_are_refused():
         AutoCF(**QUICK | {"trials": None, "visits": 1}).fit(ratings)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(timestamp=np.arange(len(f))), "column 'timestamp' is different in most rows.*leave it out"),
+        (
+            lambda f: f.assign(rating=f["rating"].astype(float) * 1e100),
+            "the ratings run from .* single",
+        ),
+        (
+            lambda f: f.assign(rating=f["rating"].astype(float) + 1e12),
+            "the ratings run from .* single",
+        ),
+        (lambda f: f.assign(rating=pd.Timestamp("2020-01-01")), "the ratings are times, but must be numbers"),
+        (lambda f: f.assign(user=[[1]] * len(f)), "column 'user' has names that cannot be compared"),
+        (lambda f: pd.concat([f, f[["user"]]], axis=1), "two of one name"),
+    ],
+)
+def test_odd_frames_are_refused_in_a_sentence(change, message):
+    with pytest.raises(InputError, match=message):
+        AutoCF(**QUICK).fit(change(frame()))
+
+
 NOT_OURS = dict.fromkeys(
     [
         "check_n_features_in_after_fitting",

@@ -69,4 +69,4 @@ def test_what_cannot_be_made_or_loaded_is_left_out_with_the_reason(monkeypatch):
     assert [entry.name for entry in study.searchers] == ["random"]
     reasons = {left.name: left.reason for left in study.skipped}
     assert "cannot be loaded" in reasons["absent"]
-    assert reasons["fails"] == "searcher 'fails' cannot be made: KeyError: 'p'"
+    assert reasons["fails"] == "searcher 'fails' cannot be made: KeyError: 'p'."

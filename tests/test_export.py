@@ -126,12 +126,16 @@ def test_who_has_fewer_seeds_is_not_exported(stored, monkeypatch):
         (["predict", "nothing", "RUN/scores.csv"], "model.json' cannot be read"),
         (["predict", "MODEL", "nothing.csv"], "'nothing.csv' cannot be read: No such file"),
         (["predict", "MODEL", "RUN/study.json"], "column 'user' is missing|neither a CSV"),
+        (["predict", "MODEL", "TAKEN", "--out", "TAKEN"], "is there already; choose another name"),
+        (["predict", "MODEL", "RUN/scores.csv", "--out", "x.docx"], "must end in .csv or .parquet"),
+        (["predict", "RUN", "RUN/scores.csv"], r"model.json' cannot be read \(No such file"),
         (["predict", "MODEL", "MODEL/model.safetensors"], "neither a CSV|column 'user' is missing"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(arguments, message, stored, tmp_path):
     export_run(stored, searcher="bias-only").save(tmp_path / "model")
-    places = {"RUN": str(stored), "MODEL": str(tmp_path / "model")}
+    (tmp_path / "taken.csv").write_text("user,item\n1,2\n")
+    places = {"TAKEN": str(tmp_path / "taken.csv"), "RUN": str(stored), "MODEL": str(tmp_path / "model")}
     for mark, place in places.items():
         arguments = [argument.replace(mark, place) for argument in arguments]
     result = invoke(*arguments)

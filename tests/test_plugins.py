@@ -548,3 +548,54 @@ def test_a_model_of_a_plugins_operation_predicts_on_the_command_line(write: Writ
 def _run_elsewhere(*arguments: str | Path) -> str:
     command = [sys.executable, "-m", "automl_cf.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_searcher_that_exits_ends_its_own_cell_only(write: Write, tmp_path: Path) -> None:
+    source = SEARCHER.replace("return self.space.sample(self.rng)", "raise SystemExit(0)")
+    path = write("leaves.py", source, "leaves")
+    quick = ["--trials", "2", "--seeds", "1,", "--backend", "inline", "--dataset", "planted"]
+    result = invoke("compare", "--plugin", path, "--searchers", "leaves,bias-only", *quick, "--out", tmp_path / "run")
+    assert "leaves/s1: failed: SystemExit: 0" in result.stdout
+    states = {row["searcher"]: row["state"] for row in automl_cf.load(tmp_path / "run").cells.to_dict("records")}
+    assert states == {"leaves": "failed", "bias-only": "finished"}
+    assert invoke("check", "leaves", "--plugin", path).exit_code == 1
+
+
+def test_one_name_twice_in_a_file_is_refused(write: Write) -> None:
+    second = SEARCHER.partition("@")[2].replace("class Mine", "class Other")
+    with pytest.raises(InputError, match=r"twice\.py', line \d+: The searcher name 'mine' is already taken"):
+        plugins.load([write("twice.py", f"{SEARCHER}\n\n@{second}", "mine")])
+
+
+FUNCTION = """
+from automl_cf.searchers import searchers
+
+
+@searchers.register("mine")
+def mine():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [(FUNCTION, "must be a class"), (SEARCHER.replace("def propose", "def suggest"), "searcher 'mine' lacks propose")],
+)
+def test_what_is_no_searcher_is_refused_when_it_is_registered(source: str, words: str, write: Write) -> None:
+    with pytest.raises(InputError, match=words):
+        plugins.load([write("mine.py", source, "mine")])
+
+
+def test_what_is_no_architecture_is_said_of_propose(write: Write, tmp_path: Path) -> None:
+    path = write("mine.py", SEARCHER.replace("self.space.sample(self.rng)", "{'operation': 'plus'}"), "mine")
+    run.start(small_study(searchers=["mine"], plugins=[str(path)], budget={"trials": 1}), tmp_path / "run")
+    (failed,) = [event for event in read_events(tmp_path / "run" / "events.jsonl") if event["kind"] == "cell_failed"]
+    assert "propose(0) returned {'operation': 'plus'}, but must return an Architecture" in failed["error"]
+
+
+def test_a_searcher_that_cannot_be_made_is_refused_before_anything_runs(write: Write, tmp_path: Path) -> None:
+    broken = SEARCHER + "\n    def __init__(self, task, options):\n        raise ValueError('no')\n"
+    path = write("mine.py", broken, "mine")
+    result = invoke("compare", "--plugin", path, "--searchers", "mine", "--dataset", "planted", "--out", tmp_path / "r")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "error: searcher 'mine' cannot be made: ValueError: no."

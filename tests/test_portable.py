@@ -156,7 +156,7 @@ def test_what_is_no_model_is_refused_in_one_sentence(tmp_path):
         model.predict(pd.DataFrame({"user": USERS}))
     with pytest.raises(InputError, match=r"shape \(2, 3\), but must have 2 columns"):
         model.predict(np.zeros((2, 3)))
-    with pytest.raises(InputError, match="n is 0, but must be at least 1"):
+    with pytest.raises(InputError, match="n is 0, but must be an integer of at least 1"):
         model.recommend(["ann"], 0)
 
 

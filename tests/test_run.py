@@ -67,6 +67,13 @@ def test_scores_equal_a_retraining_by_hand(finished: Path) -> None:
     assert score["ranking"] is None  # planted ratings have no fives
 
 
+def test_no_clock_decides_what_is_scored_under_a_budget_of_trials(finished: Path) -> None:
+    study = small_study(budget={"trials": 6, "visits": 400_000})
+    events = [event for event in counted_events(finished) if "/random/" in event["cell"] and event["kind"] != "score"]
+    slower = [event | {"clock": dict.fromkeys(event["clock"], 7.0 * n)} for n, event in enumerate(events)]
+    assert scoring_module.to_score(study, slower) == scoring_module.to_score(study, events) != []
+
+
 def test_fives_are_ranked(tmp_path: Path) -> None:
     """Hit and NDCG of the bias model, one user after the other; there are no ties."""
     rng = np.random.default_rng(0)

@@ -74,8 +74,8 @@ class PortableModel:
         """
         if len(self.columns) != 2:
             raise InputError(f"recommend needs a model of users and items; this one is of {len(self.columns)} modes.")
-        if n < 1:
-            raise InputError(f"recommend: n is {n}, but must be at least 1.")
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"recommend: n is {n!r}, but must be an integer of at least 1.")
         (user, item), (known, items) = self.columns, self.names
         taken: dict[str, list[int]] = {}
         if seen is not None:
@@ -245,8 +245,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    content = _bytes(path)
     try:
-        record = json.loads(_bytes(path))
+        record = json.loads(content)
     except ValueError as error:
         raise InputError(f"'{path}' is not JSON: {error}.") from error
     if not isinstance(record, dict):

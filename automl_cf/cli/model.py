@@ -6,6 +6,8 @@ import typer
 
 from automl_cf.errors import InputError
 
+_PARQUET = (".parquet", ".pq")
+
 
 def export(
     folder: Path, out: Path, dataset: str | None, searcher: str | None, dim: int | None, seed: int | None
@@ -26,9 +28,13 @@ def predict(model: Path, file: Path, out: Path | None) -> None:
 
     from automl_cf.cf.portable import PortableModel
 
+    if out is not None and out.suffix.lower() not in (".csv", *_PARQUET):
+        raise InputError(f"--out is '{out}', but its name must end in .csv or .parquet.")
+    if out is not None and out.exists():
+        raise InputError(f"--out '{out}' is there already; choose another name.")
     loaded = PortableModel.load(model)
     try:
-        frame = pd.read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_text(file)
+        frame = pd.read_parquet(file) if file.suffix.lower() in _PARQUET else _read_text(file)
     except OSError as error:
         raise InputError(f"'{file}' cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
@@ -38,7 +44,7 @@ def predict(model: Path, file: Path, out: Path | None) -> None:
         typer.echo(result.to_csv(index=False), nl=False)
         return
     try:
-        if out.suffix.lower() in (".parquet", ".pq"):
+        if out.suffix.lower() in _PARQUET:
             result.to_parquet(out, index=False)
         else:
             result.to_csv(out, index=False)

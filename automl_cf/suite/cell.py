@@ -116,7 +116,7 @@ def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
             problem = Problem(task, ledger)
             search = _OneShot(job, record, problem) if one_shot else _AskTell(job, record, problem)
             reason = search.run()
-        except Exception as error:  # a searcher may raise anything
+        except (Exception, SystemExit) as error:  # a searcher may raise anything
             message = f"{type(error).__name__}: {error}".splitlines()[0]
             record("cell_failed", error=message, traceback=traceback.format_exc())
         else:

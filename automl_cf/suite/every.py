@@ -27,9 +27,6 @@ def with_every_searcher(study: Study) -> Study:
                 study.check_searcher(entry, dataset.ratings.order, dataset.architecture)
         except AutomlCfError as error:
             skipped.append(Skipped(name=name, reason=str(error)))
-        except Exception as error:  # a plug-in may raise anything
-            reason = " ".join(f"searcher '{name}' cannot be made: {type(error).__name__}: {error}".split())
-            skipped.append(Skipped(name=name, reason=reason))
         else:
             fitting.append(entry)
     return study.model_copy(update={"searchers": tuple(fitting), "skipped": tuple(skipped)})

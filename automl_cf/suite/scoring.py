@@ -45,12 +45,14 @@ class ScoreJob:
 def to_score(study: Study, events: Sequence[Event]) -> list[Architecture]:
     """The architectures of one cell to retrain: thinned incumbents, the last one surely, and the top-k trials.
 
+    They are thinned by search seconds, or where the budget has none by visits, so that no clock decides.
     `events` are the cell's effective ones; what has a score already is left out.
     """
     incumbents = [event for event in events if event["kind"] == "incumbent"]
     trials = [event for event in events if event["kind"] == "trial" and event["rmse"] is not None]
     best_trials = sorted(trials, key=lambda event: event["rmse"])[: study.scoring.top_k]
-    chosen = [*_at_log_spaced_times(incumbents, study.scoring.points), *best_trials]
+    times = [search_seconds(event) if study.budget.seconds else float(event["visits"]) for event in incumbents]
+    chosen = [*_at_log_spaced(times, incumbents, study.scoring.points), *best_trials]
     scored = {event["id"] for event in events if event["kind"] == "score"}
     by_id = {event["id"]: Architecture.from_json(event["architecture"]) for event in chosen}
     return [architecture for key, architecture in by_id.items() if key not in scored]
@@ -75,7 +77,7 @@ def run_scoring(job: ScoreJob, emit: Emit) -> None:
                 prepare(task_of(architecture, task))
             with ledger.timed("retrain"):
                 fields = _score(job, task, architecture)
-        except Exception as error:  # a model may raise anything
+        except (Exception, SystemExit) as error:  # a model may raise anything
             fields = _unscored(job.split, " ".join(f"{type(error).__name__}: {error}".split()))
         record("score", architecture=architecture.to_json(), id=architecture.id, **fields)
     record("cell_scored")
@@ -115,13 +117,13 @@ def _unscored(split: Split, status: str) -> dict[str, Any]:
     return {"status": status, "scale": split.std / split.value_std, **counts, **dict.fromkeys(missing)}
 
 
-def _at_log_spaced_times(incumbents: list[Event], points: int) -> list[Event]:
-    """The incumbents standing at `points` log-spaced search times, from the first to the last one."""
+def _at_log_spaced(times: Sequence[float], incumbents: list[Event], points: int) -> list[Event]:
+    """The incumbents standing at `points` log-spaced ones of their times, from the first to the last one."""
     if not incumbents:
         return []
-    times = np.array([search_seconds(event) for event in incumbents])
-    wanted = np.geomspace(max(times[0], 1e-3), max(times[-1], 1e-3), points)[:-1]
-    standing = np.searchsorted(times, wanted * (1 + 1e-9), side="right") - 1
+    found = np.array(times)
+    wanted = np.geomspace(max(found[0], 1e-3), max(found[-1], 1e-3), points)[:-1]
+    standing = np.searchsorted(found, wanted * (1 + 1e-9), side="right") - 1
     return [incumbents[i] for i in sorted({*np.maximum(standing, 0).tolist(), len(incumbents) - 1})]
 
 

@@ -84,7 +84,7 @@ def _check_refuses(subject: Subject, searcher: AskTellSearcher, number: int, why
         searcher.tell(number, Evaluation("ok", 1.0))
     except AutomlCfError:
         return
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Unmet(
             f"told of proposal {number}, {why}, it raised {subject.in_words(error)}, no AutomlCfError"
         ) from error
@@ -100,7 +100,7 @@ def check_parallel(subject: Subject) -> None:
             for proposal in reversed(pair):
                 searcher.tell(proposal.id, problems.evaluation(proposal.architecture, proposal.epochs))
         ended = not searcher.ask(1)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Unmet(f"parallel is true, but with two proposals pending it raised {subject.in_words(error)}") from error
     if len(pair) < 2 and not ended:
         raise Unmet(f"parallel is true, but asked for two proposals it gave {len(pair)}, and more only afterwards")

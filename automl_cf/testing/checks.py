@@ -51,7 +51,7 @@ def _proposals_lie_in_the_space(subject: Subject) -> str:
             names.append(_check_inside(other, subject))
         except Unmet:
             raise
-        except Exception as error:  # a searcher may raise anything
+        except (Exception, SystemExit) as error:  # a searcher may raise anything
             raise Unmet(
                 f"on space '{problems.MIXED_SPACE.name}' it raised {subject.in_words(error)}", _PAPERS
             ) from error
@@ -210,7 +210,7 @@ def _protocol(subject: Subject) -> str:
         return ask_tell.check_numbers_and_end(subject, finite)
     except Unmet:
         raise
-    except Exception as error:  # a searcher may raise anything
+    except (Exception, SystemExit) as error:  # a searcher may raise anything
         raise Unmet(f"on a space of one choice only it raised {subject.in_words(error)}", _PAPERS) from error
 
 
@@ -235,7 +235,7 @@ def _capabilities_are_true(subject: Subject) -> str:
         try:
             for step in islice(steps(searcher, problem), 2):
                 _check_trainable(problem, architecture_of(step))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             seen = error.seen if isinstance(error, Unmet) else f"it raised {subject.in_words(error)}"
             raise Unmet(f"orders has {order}, but on data with {order} modes {seen}") from error
     if declared.parallel and not subject.one_shot:

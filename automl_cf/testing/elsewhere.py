@@ -96,7 +96,7 @@ def serve() -> None:
         request = json.loads(line)
         try:
             reply: dict[str, Any] = {"trace": _trace(request)}
-        except Exception as error:  # a searcher may raise anything
+        except (Exception, SystemExit) as error:  # a searcher may raise anything
             reply = {"error": in_words(error, request["module"])}
         print(json.dumps(reply), file=replies, flush=True)
 

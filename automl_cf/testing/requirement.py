@@ -36,7 +36,7 @@ class Requirement:
                 explanation, passed = f"{self.expects} ({self.run(subject)})", True
         except Unmet as unmet:
             passed, seen, cause = False, unmet.seen, unmet.cause or self.cause
-        except Exception as error:  # a searcher may raise anything
+        except (Exception, SystemExit) as error:  # a searcher may raise anything
             passed, seen = False, f"it raised {subject.in_words(error)}"
         if not passed:
             explanation = f"Expected: {self.expects}. Seen: {seen}. Usual cause: {cause}."

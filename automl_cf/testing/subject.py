@@ -48,8 +48,6 @@ class Subject:
             if options or not _lacks_a_default(self.kind.Options):  # or else a check says so
                 raise
         except AutomlCfError:
-            raise
-        except Exception:
             pass  # each check that makes it says so
 
     @property
@@ -96,7 +94,7 @@ class Subject:
                     break
         return trace
 
-    def in_words(self, error: Exception) -> str:
+    def in_words(self, error: Exception | SystemExit) -> str:
         """What the searcher raised, and where in its file."""
         return in_words(error, self.kind.__module__)
 
