@@ -11,10 +11,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import settled, train_over_grid
 from automl_cf.cf.names import Names
-from automl_cf.cf.portable import train_on_all
+from automl_cf.cf.portable import take_home
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.splits import train_and_validation
 from automl_cf.errors import AutomlCfError, InputError
@@ -129,20 +127,8 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         self.events_ = events
         self.architecture_ = _found(events)
         task = training_task(study, cell, data)
-        fit, _ = train_over_grid(self.architecture_, task, NullMeter())
-        if fit.status != "ok":
-            raise AutomlCfError(f"training what was found, {self.architecture_.to_json()}, ended as: {fit.status}.")
-        self.validation_rmse_ = fit.rmse * data.std
-        trained = {"searcher": self.searcher, "validation_rmse": self.validation_rmse_}
-        self.model_ = train_on_all(
-            settled(self.architecture_, fit),
-            tensor,
-            task,
-            l2=fit.l2,
-            epochs=fit.best_epoch,
-            columns=columns,
-            trained=trained,
-        )
+        self.model_ = take_home(self.architecture_, tensor, task, columns=columns, trained={"searcher": self.searcher})
+        self.validation_rmse_ = self.model_.trained["validation_rmse"]
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict ratings, (n,), for rows of names; names that are not known count as the mean of the known."""

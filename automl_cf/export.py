@@ -6,12 +6,10 @@ import numpy as np
 
 from automl_cf.analysis.run import Run
 from automl_cf.cf.data import load
-from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import settled, train_over_grid
-from automl_cf.cf.portable import PortableModel, train_on_all
+from automl_cf.cf.portable import PortableModel, take_home
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.splits import Split, random_split
-from automl_cf.errors import AutomlCfError, InputError
+from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.cell import training_task
 from automl_cf.suite.run import stored_study
@@ -61,17 +59,8 @@ def export_run(
         raise InputError(f"the data set '{cell.dataset}' is no longer the one that '{folder}' was run on.")
     task = training_task(study, cell, split.for_search())
     architecture = Architecture.from_json(best["architecture"])
-    fit, _ = train_over_grid(architecture, task, NullMeter())
-    if fit.status != "ok":
-        raise AutomlCfError(f"training what '{cell.id}' found once more ended as: {fit.status}.")
-    return train_on_all(
-        settled(architecture, fit),
-        _all_but_test(ratings, split),
-        task,
-        l2=fit.l2,
-        epochs=fit.best_epoch,
-        trained={"run": Path(folder).name, "cell": cell.id, "validation_rmse": fit.rmse * split.std},
-    )
+    facts = {"run": Path(folder).name, "cell": cell.id}
+    return take_home(architecture, _all_but_test(ratings, split), task, trained=facts)
 
 
 def _all_but_test(ratings: RatingTensor, split: Split) -> RatingTensor:

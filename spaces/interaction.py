@@ -27,15 +27,30 @@ def interaction_space(
     `norm_bound`. With units = 0 there is no p, q or activation, and g is the identity. Raises InputError for
     options that make no sense.
     """
+    return space_of_functions("interaction", operations, ("p", "q"), units, activation, norm_bound, k, l2, dims)
+
+
+def space_of_functions(
+    name: str,
+    operations: Sequence[str],
+    modes: Sequence[str],
+    units: int,
+    activation: str,
+    norm_bound: float,
+    k: int,
+    l2: Sequence[float],
+    dims: Sequence[int],
+) -> Space:
+    """The space `name` of functions O(g(u; p), g(v; q), ...): `modes` names the networks, one for each mode."""
     if isinstance(units, bool) or not isinstance(units, int) or units < 0:
-        raise InputError(f"The interaction space has units {units!r}, but it must be an integer of at least 0.")
+        raise InputError(f"The {name} space has units {units!r}, but it must be an integer of at least 0.")
     options = tuple(operations)
     parameters: list[Parameter] = [Choice("operation", options) if k == 1 else Subset("operations", options, k)]
     constants: dict[str, Value] = {}
     if units:
-        parameters += [Vector(name, 3 * units + 1, norm_bound) for name in ("p", "q")]
+        parameters += [Vector(mode, 3 * units + 1, norm_bound) for mode in modes]
         constants["activation"] = activation
-    return Space("interaction", (*parameters, *of_training(l2, dims)), constants)
+    return Space(name, (*parameters, *of_training(l2, dims)), constants)
 
 
 def of_training(l2: Sequence[float], dims: Sequence[int]) -> list[Parameter]:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from automl_cf.errors import InputError, suggest
-from automl_cf.spaces.architecture import Value
 from automl_cf.spaces.formula import Formula, all_formulas
-from automl_cf.spaces.interaction import OPERATIONS, of_training
-from automl_cf.spaces.parameters import Choice, Parameter, Subset, Vector
+from automl_cf.spaces.interaction import OPERATIONS, space_of_functions
 from automl_cf.spaces.space import Space
 
 MODE_VECTORS = ("p", "q", "r", "s", "t", "u")  # the network of mode 0, 1, 2, ...: p for users and q for items
@@ -56,8 +54,6 @@ def tensor_space(
         raise InputError(
             f"The tensor space has order {order!r}, but it must be an integer from 2 to {len(MODE_VECTORS)}."
         )
-    if isinstance(units, bool) or not isinstance(units, int) or units < 0:
-        raise InputError(f"The tensor space has units {units!r}, but it must be an integer of at least 0.")
     for name in operations:
         if name not in OPERATIONS:
             raise InputError(
@@ -65,9 +61,4 @@ def tensor_space(
                 f"{suggest(str(name), OPERATIONS)}"
             )
     names = compositions(order, tuple(dict.fromkeys(operations)), one_per_class)
-    parameters: list[Parameter] = [Choice("operation", names) if k == 1 else Subset("operations", names, k)]
-    constants: dict[str, Value] = {}
-    if units:
-        parameters += [Vector(name, 3 * units + 1, norm_bound) for name in MODE_VECTORS[:order]]
-        constants["activation"] = activation
-    return Space("tensor", (*parameters, *of_training(l2, dims)), constants)
+    return space_of_functions("tensor", names, MODE_VECTORS[:order], units, activation, norm_bound, k, l2, dims)

@@ -1,6 +1,7 @@
 """Spaces that several tests use."""
 
-from automl_cf.spaces import Choice, Int, Parameter, Real, Space, Subset, Vector, interaction_space
+from automl_cf.spaces import Choice, Parameter, Space, Vector, interaction_space
+from automl_cf.testing.problems import MIXED_SPACE
 
 WIDTHS = (0, 2, 4, 8, 16)
 
@@ -13,20 +14,8 @@ def nas_space() -> Space:
 
 
 def mixed_space() -> Space:
-    """Every kind of parameter, both kinds of condition."""
-    return Space(
-        "mixed",
-        (
-            Subset("operations", ("plus", "min", "max"), 2),
-            Vector("p", 3, 2.0),
-            Choice("predictor", ("linear", "mlp")),
-            Int("dimension", 2, 5),
-            Real("penalty", 1e-6, 1e-1, log=True),
-            Real("shift", -1.0, 2.0, when=("predictor", ("mlp",))),
-            Vector("q", 2, 1.0, unless=("predictor", ("linear",))),
-            Vector("w", 8, 1.0, role="trained"),
-        ),
-    )
+    """Every kind of parameter, both kinds of condition: what the contract of searchers is tried on."""
+    return MIXED_SPACE
 
 
 SPACES = {

@@ -175,14 +175,15 @@ def test_surprise_models_predict_as_surprise_does(name, monkeypatch):
 @pytest.mark.skipif(find_spec("myfm") is None, reason="myFM is not installed")
 @pytest.mark.parametrize("order", [2, 3])
 def test_myfm_predicts_as_myfm_does(order):
-    from automl_cf.cf.baselines.outside import SampledFm, _myfm, _one_hot
+    from automl_cf.cf.baselines.outside import SampledFm, _myfm
+    from automl_cf.cf.bias import one_hot
 
     data = made_by("fm", order)
     regressor = _myfm().MyFMGibbsRegressor(rank=DIM, random_seed=1)
-    regressor.fit(_one_hot(data.train), data.train.values.astype(float), n_iter=20, n_kept_samples=5)
+    regressor.fit(one_hot(data.train), data.train.values.astype(float), n_iter=20, n_kept_samples=5)
     model = SampledFm.of(regressor.predictor_.samples, data.train)
     assert len(model.w0) == 5
-    theirs = regressor.predict(_one_hot(data.valid))
+    theirs = regressor.predict(one_hot(data.valid))
     assert model.predict(data.valid.indices) == pytest.approx(theirs, abs=1e-9)
 
 

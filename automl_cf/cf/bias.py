@@ -49,7 +49,7 @@ def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter)
     """
     train = data.train
     with meter.timed("train"):
-        design = _one_hot(train)
+        design = one_hot(train)
         n = len(train)
         passes = 0
 
@@ -81,7 +81,7 @@ def train_bias(data: SearchData, training: Training, *, l2: float, meter: Meter)
     return Fit(status, rmse, l2, passes, passes, (rmse,), model)
 
 
-def _one_hot(ratings: RatingTensor) -> csr_array:
+def one_hot(ratings: RatingTensor) -> csr_array:
     """One row per rating with a one in the column of each of its modes' rows."""
     offsets = np.concatenate([[0], np.cumsum(ratings.shape)[:-1]])
     columns = (ratings.indices + offsets).ravel()

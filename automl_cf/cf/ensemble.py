@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from automl_cf.cf.batched import Candidate
 from automl_cf.cf.meter import Meter
+from automl_cf.cf.metrics import rmse
 from automl_cf.cf.training import Fit, Model, Storable
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
@@ -111,7 +112,7 @@ def train_ensemble(
         weights = (
             _given_weights(architecture, sound) if "weights" in architecture else select(predictions, valid.values)
         )
-        rmse = float(np.sqrt(np.mean((weights @ predictions - valid.values) ** 2)))
+        error = rmse(weights @ predictions, valid.values)
     chosen = [(sound[i], weight) for i, weight in enumerate(weights.tolist()) if weight > 0]
     model = EnsembleModel(
         [fits[i].model for i, _ in chosen],  # type: ignore[misc]
@@ -119,7 +120,7 @@ def train_ensemble(
         [Architecture({**candidates[i].architecture, "l2": candidates[i].l2}) for i, _ in chosen],
     )
     best = round(sum(weight * fits[i].best_epoch for i, weight in chosen))
-    return Fit("ok", rmse, 0.0, max(fit.epochs for fit in fits), max(best, 1), (rmse,), model)
+    return Fit("ok", error, 0.0, max(fit.epochs for fit in fits), max(best, 1), (error,), model)
 
 
 def select(predictions: Floats, targets: NDArray[Any], size: int = SIZE) -> Floats:

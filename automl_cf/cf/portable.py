@@ -19,7 +19,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import TrainingTask, family_of, task_of
+from automl_cf.cf.models import TrainingTask, family_of, settled, task_of, train_over_grid
 from automl_cf.cf.names import Names, text_of
 from automl_cf.cf.ratings import RatingTensor, content_hash
 from automl_cf.cf.splits import SearchData
@@ -177,6 +177,27 @@ class PortableModel:
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise InputError(f"rows of names have shape {array.shape}, but must have {len(self.columns)} columns.")
         return list(array.T)
+
+
+def take_home(
+    architecture: Architecture,
+    ratings: RatingTensor,
+    task: TrainingTask,
+    *,
+    columns: Sequence[str] = (),
+    trained: Mapping[str, Any] | None = None,
+) -> PortableModel:
+    """`train_on_all`, with what the validation part of the task chooses: l2, epochs, and an ensemble's models.
+
+    `trained` gets the validation RMSE, in the ratings' units, before it was trained on all. Raises AutomlCfError if
+    either training does not come to a model.
+    """
+    fit, _ = train_over_grid(architecture, task, NullMeter())
+    if fit.status != "ok":
+        raise AutomlCfError(f"training {architecture.to_json()} once more ended as: {fit.status}.")
+    facts = {**(trained or {}), "validation_rmse": fit.rmse * task.data.std}
+    chosen = settled(architecture, fit)
+    return train_on_all(chosen, ratings, task, l2=fit.l2, epochs=fit.best_epoch, columns=columns, trained=facts)
 
 
 def train_on_all(

@@ -6,7 +6,7 @@ Only here does the test part meet a model. The search never held it; this never 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -68,15 +68,19 @@ def run_scoring(job: ScoreJob, emit: Emit) -> None:
     if job.past:
         ledger.restore(job.past[-1]["clock"], job.past[-1]["visits"])
     record = Recorder(job.cell, job.attempt, ledger, emit)
+
+    @cache
+    def task() -> TrainingTask:
+        for plugin in job.plugins:
+            plugin.execute()
+        return training_task(job.study, job.cell, job.split.for_search())
+
     for architecture in job.architectures:
         try:
             with ledger.timed("setup"):
-                for plugin in job.plugins:
-                    plugin.execute()
-                task = training_task(job.study, job.cell, job.split.for_search())
-                prepare(task_of(architecture, task))
+                prepare(task_of(architecture, task()))
             with ledger.timed("retrain"):
-                fields = _score(job, task, architecture)
+                fields = _score(job, task(), architecture)
         except (Exception, SystemExit) as error:  # a model may raise anything
             fields = _unscored(job.split, " ".join(f"{type(error).__name__}: {error}".split()))
         record("score", architecture=architecture.to_json(), id=architecture.id, **fields)

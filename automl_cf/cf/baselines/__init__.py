@@ -6,6 +6,7 @@ searcher of the same name tunes them by validation.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from automl_cf.cf.baselines.factorization import fm_form, hofm_form
 from automl_cf.cf.baselines.form import Form, FormModel, train_form
 from automl_cf.cf.baselines.neural import deep_wide_form, ncf_form
 from automl_cf.cf.baselines.operation import operation_form
-from automl_cf.cf.baselines.outside import SampledFm, train_myfm, train_surprise_svd, train_surprise_svdpp
+from automl_cf.cf.baselines.outside import SampledFm, train_myfm, train_surprise
 from automl_cf.cf.baselines.settings import check_order, whole, with_learning_rate, yes
 from automl_cf.cf.baselines.svdpp import train_svdpp
 from automl_cf.cf.baselines.tucker import tucker_form
@@ -100,8 +101,8 @@ BASELINES: Mapping[str, Baseline] = {
     "myfm": Baseline(train_myfm, SampledFm.restore, (0.0,)),
     "ncf": _of_form(lambda a, dim, order: ncf_form(dim, order)),
     "outer": _of_operation("outer"),
-    "surprise-svd": Baseline(train_surprise_svd, FactorModel.restore, SGD_L2_GRID),
-    "surprise-svdpp": Baseline(train_surprise_svdpp, FactorModel.restore, SGD_L2_GRID),
+    "surprise-svd": Baseline(partial(train_surprise, "SVD"), FactorModel.restore, SGD_L2_GRID),
+    "surprise-svdpp": Baseline(partial(train_surprise, "SVDpp"), FactorModel.restore, SGD_L2_GRID),
     "svdpp": Baseline(train_svdpp, FactorModel.restore, SGD_L2_GRID),
     "tucker": _of_form(lambda a, dim, order: tucker_form(dim, order)),
 }

@@ -27,6 +27,7 @@ from automl_cf.cf.embeddings import (
     shuffled_batches,
 )
 from automl_cf.cf.meter import Meter
+from automl_cf.cf.metrics import rmse
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training, train_until_best
 
@@ -148,13 +149,13 @@ def train_form(
     @torch.no_grad()
     def validate() -> tuple[float, Callable[[], Model]]:
         now = FormModel(form, cold.filled(tables), weights)
-        error = now.predict(data.valid.indices) - data.valid.values
+        error = rmse(now.predict(data.valid.indices), data.valid.values)
 
         def freeze() -> Model:
             kept = {name: weight.detach().clone() for name, weight in weights.items()}
             return FormModel(form, [table.detach().clone() for table in now.tables], kept)
 
-        return float(np.sqrt(np.mean(error**2))), freeze
+        return error, freeze
 
     return train_until_best(training, epochs, l2, meter, train_epoch, validate)
 

@@ -16,12 +16,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import csr_matrix
 
 from automl_cf.cf.baselines.biased_mf import LEARNING_RATE
 from automl_cf.cf.baselines.factor_model import FactorModel
 from automl_cf.cf.baselines.settings import check_order, positive, whole
 from automl_cf.cf.baselines.svdpp import implicit_part, rated_items
+from automl_cf.cf.bias import one_hot
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.ratings import RatingTensor
@@ -41,57 +42,28 @@ def require(module: str, what: str) -> None:
         raise InputError(f"{what} needs the package {_LIBRARIES[module]}: pip install 'automl-cf[baselines]'.")
 
 
-def train_surprise_svd(
-    architecture: Architecture,
-    data: SearchData,
-    training: Training,
-    *,
-    dim: int,
-    l2: float,
-    rng: np.random.Generator,
-    meter: Meter,
-    device: str = "cpu",
-    epochs: int | None = None,
-) -> Fit:
-    """scikit-surprise's SVD, which is biased MF by SGD, in float64 on the CPU and always in the same order.
-
-    It knows no validation: it goes over the ratings as often as the architecture's `epochs` say (a lower fidelity,
-    the parameter `epochs`, shortens that). Raises InputError where it is not installed, and for data that are no
-    matrix.
-    """
-    return _train_surprise(architecture, data, training, "SVD", dim, l2, rng, meter, epochs)
-
-
-def train_surprise_svdpp(
-    architecture: Architecture,
-    data: SearchData,
-    training: Training,
-    *,
-    dim: int,
-    l2: float,
-    rng: np.random.Generator,
-    meter: Meter,
-    device: str = "cpu",
-    epochs: int | None = None,
-) -> Fit:
-    """scikit-surprise's SVD++; see `train_surprise_svd`."""
-    return _train_surprise(architecture, data, training, "SVDpp", dim, l2, rng, meter, epochs)
-
-
-def _train_surprise(
-    architecture: Architecture,
-    data: SearchData,
-    training: Training,
+def train_surprise(
     name: str,
+    architecture: Architecture,
+    data: SearchData,
+    training: Training,
+    *,
     dim: int,
     l2: float,
     rng: np.random.Generator,
     meter: Meter,
-    limit: int | None,
+    device: str = "cpu",
+    epochs: int | None = None,
 ) -> Fit:
+    """The algorithm `name` of scikit-surprise, in float64 on the CPU and always in the same order.
+
+    That is "SVD", which is biased MF by SGD, or "SVDpp". It knows no validation: it goes over the ratings as often as
+    the architecture's `epochs` say (a lower fidelity, the parameter `epochs`, shortens that). Raises InputError where
+    it is not installed, and for data that are no matrix.
+    """
     require("surprise", f"model '{architecture['model']}'")
     check_order(architecture, data.train.order, 2)
-    count = min(whole(architecture, "epochs", SURPRISE_EPOCHS), limit or np.iinfo(np.int64).max)
+    count = min(whole(architecture, "epochs", SURPRISE_EPOCHS), epochs or np.iinfo(np.int64).max)
     rate = positive(architecture, "learning_rate", LEARNING_RATE)
     with meter.timed("setup"):
         import surprise
@@ -169,7 +141,7 @@ def train_myfm(
 
     with meter.timed("train"), redirect_stderr(StringIO()):  # it draws a progress bar, whoever asks
         regressor.fit(
-            csr_matrix(_one_hot(train)),  # it takes no sparse arrays
+            csr_matrix(one_hot(train)),  # it takes no sparse arrays
             train.values.astype(np.float64),
             n_iter=count,
             n_kept_samples=kept,
@@ -237,13 +209,6 @@ class SampledFm:
     def restore(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
         """The inverse of `parts`."""
         return cls(np.array(arrays["w0"]), np.array(arrays["tables"]), values["shape"])
-
-
-def _one_hot(ratings: RatingTensor) -> csr_array:
-    starts = np.cumsum([0, *ratings.shape])
-    columns = (ratings.indices + starts[:-1]).ravel()
-    pointer = np.arange(0, len(columns) + 1, ratings.order)
-    return csr_array((np.ones(len(columns)), columns, pointer), shape=(len(ratings), int(starts[-1])))
 
 
 def _validated(data: SearchData, l2: float, passes: int, meter: Meter, model_of: Callable[[], Model]) -> Fit:
