@@ -27,6 +27,8 @@ class SingleOp(AskTellSearcher):
             if isinstance(parameter, Choice | Subset) and parameter.name in ("operation", "operations")
             for option in parameter.options
         ]
+        # What all of the space have in common, such as a predictor; without networks they need no activation.
+        self._constants = {name: value for name, value in self.space.constants.items() if name != "activation"}
         if not self._operations:
             raise InputError(f"searcher 'single-op' needs a space of operations, but '{self.space.name}' has none.")
 
@@ -35,4 +37,4 @@ class SingleOp(AskTellSearcher):
         if number >= len(grid):
             return None
         l2, operation = grid[number]
-        return Architecture({"operation": operation, "l2": l2})
+        return Architecture({"operation": operation, "l2": l2, **self._constants})

@@ -8,6 +8,7 @@ from automl_cf.spaces.parameters import Choice, Parameter, Real, Subset, Vector
 from automl_cf.spaces.space import Space
 
 OPERATIONS = ("multiply", "plus", "min", "max", "concat")
+PREDICTORS = ("linear", "mlp")  # w of equation (5), or a perceptron with one hidden layer in its place
 
 
 def interaction_space(
@@ -16,6 +17,8 @@ def interaction_space(
     activation: str = "sigmoid",
     norm_bound: float = 3.0,
     k: int = 1,
+    bias: bool = False,
+    predictor: str = "linear",
     l2: Sequence[float] = (),
     dims: Sequence[int] = (),
 ) -> Space:
@@ -24,20 +27,39 @@ def interaction_space(
     `operation` is O, or with k > 1 `operations` are the k of them that are used together (section 4.5.2).
     `p` and `q` are the element-wise networks with 1 input, `units` hidden units of `activation` and 1 output:
     each 3 * units + 1 floats (input weights, input biases, output weights, output bias) in a ball of radius
-    `norm_bound`. With units = 0 there is no p, q or activation, and g is the identity. Raises InputError for
-    options that make no sense.
+    `norm_bound`. With units = 0 there is no p, q or activation, and g is the identity.
+
+    Beyond the search space of the paper: with `bias` the function is fitted to what a bias of each user and item leaves
+    (`automl_cf.cf.biased`); `predictor` "mlp" puts a perceptron in the place of w (section 4.5.4); `l2` and `dims` make
+    the penalty and the dimension of the training parameters of the space (`of_training`). Raises InputError for options
+    that make no sense.
     """
-    return space_of_functions("interaction", operations, ("p", "q"), units, activation, norm_bound, k, l2, dims)
+    return space_of_functions(
+        "interaction",
+        operations,
+        ("p", "q"),
+        units=units,
+        activation=activation,
+        norm_bound=norm_bound,
+        k=k,
+        bias=bias,
+        predictor=predictor,
+        l2=l2,
+        dims=dims,
+    )
 
 
 def space_of_functions(
     name: str,
     operations: Sequence[str],
     modes: Sequence[str],
+    *,
     units: int,
     activation: str,
     norm_bound: float,
     k: int,
+    bias: bool,
+    predictor: str,
     l2: Sequence[float],
     dims: Sequence[int],
 ) -> Space:
@@ -50,6 +72,16 @@ def space_of_functions(
     if units:
         parameters += [Vector(mode, 3 * units + 1, norm_bound) for mode in modes]
         constants["activation"] = activation
+    if not isinstance(bias, bool):
+        raise InputError(f"The {name} space has bias {bias!r}, but it must be true or false.")
+    if bias:
+        constants["bias"] = True
+    if predictor not in PREDICTORS:
+        raise InputError(
+            f"The {name} space has predictor {predictor!r}, but it must be one of {', '.join(PREDICTORS)}."
+        )
+    if predictor != "linear":
+        constants["predictor"] = predictor
     return Space(name, (*parameters, *of_training(l2, dims)), constants)
 
 

@@ -41,6 +41,8 @@ def tensor_space(
     norm_bound: float = 3.0,
     k: int = 1,
     one_per_class: bool = False,
+    bias: bool = False,
+    predictor: str = "linear",
     l2: Sequence[float] = (),
     dims: Sequence[int] = (),
 ) -> Space:
@@ -61,4 +63,16 @@ def tensor_space(
                 f"{suggest(str(name), OPERATIONS)}"
             )
     names = compositions(order, tuple(dict.fromkeys(operations)), one_per_class)
-    return space_of_functions("tensor", names, MODE_VECTORS[:order], units, activation, norm_bound, k, l2, dims)
+    return space_of_functions(
+        "tensor",
+        names,
+        MODE_VECTORS[:order],
+        units=units,
+        activation=activation,
+        norm_bound=norm_bound,
+        k=k,
+        bias=bias,
+        predictor=predictor,
+        l2=l2,
+        dims=dims,
+    )

@@ -6,7 +6,7 @@ rounding. A GPU computes a step of one candidate in less time than the step's ke
 hardly more launches than one candidate, and nothing waits for the device within an epoch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from automl_cf.cf.elementwise import ACTIVATIONS
-from automl_cf.cf.embeddings import Adagrad, DeviceRatings, dtype_of, initial_predictor, initial_tables
+from automl_cf.cf.embeddings import Adagrad, DeviceRatings, dtype_of, initial_tables
 from automl_cf.cf.interaction import InteractionFunction, InteractionModel
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.operations import Operation, operations
+from automl_cf.cf.predictor import LINEAR, Predictor
 from automl_cf.cf.shuffle import shuffled
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Progress, Training
@@ -97,11 +98,13 @@ class _Resident:
 class _Stream:
     """The random stream of a seed as a training draws from it: tables, predictors, then a batch order per epoch."""
 
-    def __init__(self, seed: np.random.SeedSequence, widths: Sequence[int], resident: _Resident) -> None:
+    def __init__(
+        self, seed: np.random.SeedSequence, predictor: Predictor, widths: Sequence[int], resident: _Resident
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self._n, self._device = len(resident.train), resident.device
         self.tables = initial_tables(resident.shape, resident.dim, resident.training, self._rng, "cpu")
-        self.predictors = [initial_predictor(width, resident.training, self._rng, "cpu") for width in widths]
+        self.predictors = [predictor.initial(width, resident.training, self._rng, "cpu") for width in widths]
 
     def order(self) -> Tensor:
         """The next epoch's order of the training ratings, (n,)."""
@@ -119,16 +122,16 @@ class _Run:
     progress: Progress
 
     @property
-    def likeness(self) -> tuple[str, tuple[int, ...]]:
-        """What the candidates of one stack have in common: the activation and the sizes of the networks."""
+    def likeness(self) -> tuple[str, tuple[int, ...], Predictor]:
+        """What the candidates of one stack have in common: activation and sizes of the networks, and the predictor."""
         sizes = tuple(0 if vector is None else len(vector) for vector in self.function.vectors)
-        return self.function.activation if any(sizes) else "", sizes
+        return self.function.activation if any(sizes) else "", sizes, self.function.predictor
 
 
 def _runs(candidates: Sequence[Candidate], resident: _Resident) -> list[_Run]:
     """Read the candidates. Those that draw the same numbers share a stream, so that they are drawn once.
 
-    These are the ones with equal seeds and predictors of equal lengths: batch orders are drawn after predictors.
+    These are the ones with equal seeds and predictors of one kind and lengths: batch orders are drawn after predictors.
     """
     order = len(resident.shape)
     streams: dict[object, _Stream] = {}
@@ -137,9 +140,10 @@ def _runs(candidates: Sequence[Candidate], resident: _Resident) -> list[_Run]:
         function = InteractionFunction.of(candidate.architecture, order, resident.dtype, resident.device)
         selected = tuple(operations.get(name) for name in function.names)
         widths = tuple(operation.width(resident.dim, order) for operation in selected)
-        key = candidate.seed.generate_state(4, np.uint64).tobytes(), widths  # all that default_rng takes of a seed
+        numbers = candidate.seed.generate_state(4, np.uint64).tobytes()  # all that default_rng takes of a seed
+        key = numbers, function.predictor, widths
         if key not in streams:
-            streams[key] = _Stream(candidate.seed, widths, resident)
+            streams[key] = _Stream(candidate.seed, function.predictor, widths, resident)
         progress = Progress(resident.training.patience)
         runs.append(_Run(function, selected, candidate.l2, streams[key], progress))
     return runs
@@ -151,16 +155,21 @@ class _Group:
 
     operations: tuple[Operation, ...]
     size: int
+    predictor: Predictor
+    lengths: tuple[int, ...]  # of the operations' predictors
 
     def scores(self, rows: Sequence[Tensor], predictors: Tensor) -> Tensor:
-        """Sum over the operations of w . O(rows), (size, n), from a mode's rows (size, n, dim) each."""
+        """Sum over the operations of their predictors' scores, (size, n), from a mode's rows (size, n, dim) each."""
         flat = [part.flatten(0, 1) for part in rows]  # operations take (n, dim), and do not ask whose rows these are
         scores = []
-        for operation, w in zip(self.operations, predictors.unbind(1), strict=False):
+        for operation, weights in zip(self.operations, self.unpadded(predictors), strict=True):
             combined = operation.combine(flat)
-            width = combined.shape[1]
-            scores.append(torch.bmm(combined.view(self.size, -1, width), w[:, :width].unsqueeze(2)).squeeze(2))
+            scores.append(self.predictor.score(combined.view(self.size, -1, combined.shape[1]), weights))
         return scores[0] if len(scores) == 1 else torch.stack(scores).sum(0)
+
+    def unpadded(self, predictors: Tensor) -> list[Tensor]:
+        """Each operation's predictors, (size, length), of the group's padded ones: views."""
+        return [w[:, :length] for w, length in zip(predictors.unbind(1), self.lengths, strict=False)]
 
 
 class _Stack:
@@ -176,8 +185,8 @@ class _Stack:
         self.parameters = [parameter.requires_grad_() for parameter in parameters]
         *self.tables, self.predictors = self.parameters
         self.optimizer = Adagrad(self.parameters, resident.training.learning_rate)
-        groups = [(selected, list(same)) for selected, same in groupby(runs, lambda run: run.operations)]
-        self.groups = [_Group(selected, len(same)) for selected, same in groups]
+        self.predictor = runs[0].function.predictor
+        self.groups = [_group(list(same)) for _, same in groupby(runs, lambda run: run.operations)]
         self.activation = ACTIVATIONS[runs[0].function.activation]
         self.networks = [_stacked(mode) for mode in zip(*(run.function.vectors for run in runs), strict=True)]
         self.l2 = torch.tensor([[run.l2] for run in runs], dtype=dtype, device=device)
@@ -231,9 +240,12 @@ class _Stack:
             for mode, at in enumerate(places):
                 self._penalise(mode, gradients[mode], at)
         self.optimizer.step(gradients)
-        with torch.no_grad():  # what `project_predictor` does for one
-            norms = torch.linalg.vector_norm(self.predictors, dim=2, keepdim=True)
-            self.predictors.mul_(1.0 / norms.clamp(min=1.0))
+        if self.predictor is LINEAR:  # all at once: what pads them changes nothing
+            self.predictor.project(self.predictors)
+        else:
+            for group, own in self._by_group(self.predictors.detach()):
+                for weights in group.unpadded(own):
+                    self.predictor.project(weights)
 
     def _embedded(self, mode: int, places: Tensor) -> Tensor:
         """The mode's rows at `places` after their networks, (C, batch, dim)."""
@@ -248,8 +260,12 @@ class _Stack:
         """The predictions, (C, n), from a mode's transformed rows (C, n, dim) each."""
         sizes = [group.size for group in self.groups]
         parts = zip(*(torch.split(mode, sizes) for mode in rows), strict=True)
-        own = zip(self.groups, parts, torch.split(self.predictors, sizes), strict=True)
-        return torch.cat([group.scores(part, predictors) for group, part, predictors in own])
+        own = zip(parts, self._by_group(self.predictors), strict=True)
+        return torch.cat([group.scores(part, predictors) for part, (group, predictors) in own])
+
+    def _by_group(self, predictors: Tensor) -> Iterator[tuple[_Group, Tensor]]:
+        """The groups with their predictors, (size, k, length)."""
+        return zip(self.groups, torch.split(predictors, [group.size for group in self.groups]), strict=True)
 
     @torch.no_grad()
     def _penalise(self, mode: int, gradient: Tensor, places: Tensor) -> None:
@@ -275,7 +291,8 @@ class _Stack:
         tables = [self._transformed_tables(mode) for mode in range(len(self.tables))]
         valid = self.resident.valid
         squares = torch.zeros(len(self.runs), dtype=torch.float64, device=self.resident.device)
-        at_once = max(1, _NUMBERS_AT_ONCE // (len(self.runs) * self.resident.dim * len(tables)))
+        of_rating = max(self.resident.dim * len(tables), self.predictor.hidden)
+        at_once = max(1, _NUMBERS_AT_ONCE // (len(self.runs) * of_rating))
         pieces = (torch.split(column, at_once) for column in (valid.values, *valid.indices))
         for values, *indices in zip(*pieces, strict=True):
             scores = self._scores([table.index_select(1, index) for table, index in zip(tables, indices, strict=True)])
@@ -298,6 +315,12 @@ class _Stack:
         padded = zip(run.function.names, self.predictors[position], run.stream.predictors, strict=False)
         predictors = {name: w[: len(start)].clone() for name, w, start in padded}
         return InteractionModel(run.function, [table[position].clone() for table in transformed], predictors)
+
+
+def _group(runs: Sequence[_Run]) -> _Group:
+    """The group of these runs, which have the same operations."""
+    lengths = tuple(len(weights) for weights in runs[0].stream.predictors)
+    return _Group(runs[0].operations, len(runs), runs[0].function.predictor, lengths)
 
 
 def _stacks(runs: Sequence[_Run], resident: _Resident) -> list[_Stack]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from automl_cf.cf.batched import Candidate
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.metrics import rmse
-from automl_cf.cf.training import Fit, Model, Storable
+from automl_cf.cf.training import Fit, Model, Storable, settled
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
 
@@ -68,8 +68,8 @@ class EnsembleModel:
             total += weight * model.predict(indices)
         return total
 
-    def settled(self) -> Architecture:
-        """The architecture of an ensemble in which nothing is left to choose: these models with these weights."""
+    def settled(self, architecture: Architecture) -> Architecture:
+        """The ensemble in which nothing is left to choose: these models with these weights."""
         return Architecture({**ensemble(self.architectures), "weights": self.weights})
 
     def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -117,7 +117,7 @@ def train_ensemble(
     model = EnsembleModel(
         [fits[i].model for i, _ in chosen],  # type: ignore[misc]
         [weight for _, weight in chosen],
-        [Architecture({**candidates[i].architecture, "l2": candidates[i].l2}) for i, _ in chosen],
+        [settled(Architecture({**candidates[i].architecture, "l2": candidates[i].l2}), fits[i]) for i, _ in chosen],
     )
     best = round(sum(weight * fits[i].best_epoch for i, weight in chosen))
     return Fit("ok", error, 0.0, max(fit.epochs for fit in fits), max(best, 1), (error,), model)

@@ -16,13 +16,12 @@ from automl_cf.cf.embeddings import (
     DeviceRatings,
     Penalty,
     dtype_of,
-    initial_predictor,
     initial_tables,
-    project_predictor,
     shuffled_batches,
 )
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.operations import operations
+from automl_cf.cf.predictor import LINEAR, Predictor, predictor_of
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training, train_until_best
 from automl_cf.errors import InputError, suggest
@@ -47,6 +46,7 @@ class InteractionFunction:
     names: tuple[str, ...]
     vectors: tuple[Tensor | None, ...]  # one element-wise network per mode; None is the identity
     activation: str
+    predictor: Predictor = LINEAR
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -62,12 +62,13 @@ class InteractionFunction:
 
     @classmethod
     def of(cls, architecture: Architecture, order: int, dtype: torch.dtype, device: str) -> Self:
-        """Read an architecture."""
+        """Read an architecture. Raises InputError for a predictor that there is not, and as above."""
         vectors = tuple(
             torch.tensor(architecture[name], dtype=dtype, device=device) if name in architecture else None
             for name in MODE_VECTORS[:order]
         )
-        return cls(operations_of(architecture), vectors, str(architecture.get("activation", "sigmoid")))
+        activation = str(architecture.get("activation", "sigmoid"))
+        return cls(operations_of(architecture), vectors, activation, predictor_of(architecture))
 
     def transformed(self, tables: Sequence[Tensor]) -> list[Tensor]:
         """The tables after their element-wise networks: n + m rows, never one per rating."""
@@ -79,9 +80,9 @@ class InteractionFunction:
     def predict(
         self, transformed: Sequence[Tensor], predictors: Mapping[str, Tensor], indices: Sequence[Tensor]
     ) -> Tensor:
-        """Sum over the operations of w . O(rows), (n,)."""
+        """Sum over the operations of their predictors' scores of O(rows), w . O(rows) if linear, (n,)."""
         rows = [table.index_select(0, index) for table, index in zip(transformed, indices, strict=True)]
-        scores = [operations.get(name).combine(rows) @ predictors[name] for name in self.names]
+        scores = [self.predictor.score(operations.get(name).combine(rows), predictors[name]) for name in self.names]
         return scores[0] if len(scores) == 1 else torch.stack(scores).sum(0)
 
 
@@ -108,7 +109,8 @@ class InteractionModel:
     def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         tables = {f"table{mode}": table.cpu().numpy() for mode, table in enumerate(self.transformed)}
         predictors = {f"predictor.{name}": w.cpu().numpy() for name, w in self.predictors.items()}
-        return tables | predictors, {"operations": list(self.function.names)}
+        predictor = {} if self.function.predictor is LINEAR else {"predictor": self.function.predictor.name}
+        return tables | predictors, {"operations": list(self.function.names), **predictor}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Self:
@@ -116,7 +118,8 @@ class InteractionModel:
         names = tuple(map(str, values["operations"]))
         tables = [torch.tensor(arrays[f"table{mode}"]) for mode in range(len(arrays) - len(names))]
         predictors = {name: torch.tensor(arrays[f"predictor.{name}"]) for name in names}
-        return cls(InteractionFunction(names, (None,) * len(tables), "sigmoid"), tables, predictors)
+        identities: tuple[Tensor | None, ...] = (None,) * len(tables)
+        return cls(InteractionFunction(names, identities, "sigmoid", predictor_of(values)), tables, predictors)
 
 
 def train_interaction(
@@ -143,7 +146,7 @@ def train_interaction(
         valid = DeviceRatings.of(data.valid, device, dtype)
         tables = initial_tables(data.train.shape, dim, training, rng, device)
         predictors = {
-            name: initial_predictor(operations.get(name).width(dim, data.train.order), training, rng, device)
+            name: function.predictor.initial(operations.get(name).width(dim, data.train.order), training, rng, device)
             for name in function.names
         }
         parameters = [*tables, *predictors.values()]
@@ -161,8 +164,8 @@ def train_interaction(
             if l2 > 0:
                 loss = loss + penalty(tables, batch, l2)
             optimizer.step(torch.autograd.grad(loss, parameters))
-            for predictor in predictors.values():
-                project_predictor(predictor)
+            for weights in predictors.values():
+                function.predictor.project(weights)
         meter.visit(len(train) * len(function.names))
 
     @torch.no_grad()

@@ -12,11 +12,13 @@ from automl_cf.cf.approximator import ApproximatorModel, train_approximator
 from automl_cf.cf.baselines import BASELINES, Baseline
 from automl_cf.cf.batched import Candidate, train_batched
 from automl_cf.cf.bias import BIAS_L2_GRID, BiasModel, train_bias
-from automl_cf.cf.ensemble import EnsembleModel, restore_ensemble, train_ensemble
+from automl_cf.cf.biased import BIAS_KEY, BiasedModel, rest_of, split_parts
+from automl_cf.cf.ensemble import restore_ensemble, train_ensemble
 from automl_cf.cf.fused import train_fused, warm_up
 from automl_cf.cf.interaction import InteractionModel, train_interaction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.mlp import MlpModel, train_mlp
+from automl_cf.cf.predictor import LINEAR, predictor_of
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training
 from automl_cf.errors import InputError
@@ -66,19 +68,36 @@ def _from_scratch(engine: Callable[..., Fit]) -> Trainer:
     return train
 
 
+def _with_bias(
+    architecture: Architecture, task: TrainingTask, meter: Meter, train: Callable[[TrainingTask], list[Fit]]
+) -> list[Fit]:
+    """What `train` gives for the task, or with bias terms for the task of what the bias model leaves."""
+    if BIAS_KEY not in architecture:
+        return train(task)
+    rest = rest_of(task.data, task.training, architecture[BIAS_KEY], meter)
+    return [rest.whole(fit) for fit in train(replace(task, data=rest.data))]
+
+
 def _interaction(architecture: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: int | None) -> Fit:
     if task.training.engine == "batched":
         return _train_batched([Candidate(architecture, l2, task.seed)], task, meter, epochs)[0]
-    if task.training.engine == "fused":
+    fused = task.training.engine == "fused" and predictor_of(architecture) is LINEAR  # the kernels' only predictor
+    if fused:
         with meter.timed("setup"):
             prepare(task)  # for the architecture's own dimension, where it has one
-    engine = train_fused if task.training.engine == "fused" else partial(train_interaction, device=task.device)
-    return _from_scratch(engine)(architecture, task, l2, meter, epochs)
+    engine = train_fused if fused else partial(train_interaction, device=task.device)
+    train = _from_scratch(engine)
+    return _with_bias(architecture, task, meter, lambda own: [train(architecture, own, l2, meter, epochs)])[0]
 
 
 def _train_batched(candidates: Sequence[Candidate], task: TrainingTask, meter: Meter, epochs: int | None) -> list[Fit]:
-    return train_batched(
-        candidates, task.data, task.training, dim=task.dim, meter=meter, device=task.device, epochs=epochs
+    """Train candidates that have the same bias, if any."""
+    how: dict[str, Any] = {"dim": task.dim, "meter": meter, "device": task.device, "epochs": epochs}
+    return _with_bias(
+        candidates[0].architecture,
+        task,
+        meter,
+        lambda own: train_batched(candidates, own.data, own.training, **how),
     )
 
 
@@ -94,7 +113,13 @@ def _bias(a: Architecture, task: TrainingTask, l2: float, meter: Meter, epochs: 
     return train_bias(task.data, task.training, l2=l2, meter=meter)
 
 
-models.register("interaction")(ModelFamily(_interaction, restore=InteractionModel.restore))
+def _restore_interaction(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Model:
+    own, bias = split_parts(arrays, values)
+    inner = InteractionModel.restore(own, values)
+    return inner if bias is None else BiasedModel(bias[0], inner, bias[1])
+
+
+models.register("interaction")(ModelFamily(_interaction, restore=_restore_interaction))
 models.register("approximator")(ModelFamily(_approximator, restore=ApproximatorModel.restore))
 models.register("mlp")(ModelFamily(_mlp, restore=MlpModel.restore))
 models.register("bias-only")(ModelFamily(_bias, BIAS_L2_GRID, BiasModel.restore))
@@ -123,11 +148,6 @@ def _restore_member(architecture: Architecture, arrays: Mapping[str, NDArray[Any
 
 
 models.register("ensemble")(ModelFamily(_ensemble, (0.0,), partial(restore_ensemble, restore=_restore_member)))
-
-
-def settled(architecture: Architecture, fit: Fit) -> Architecture:
-    """The architecture with what validation has chosen within it: an ensemble's models and weights."""
-    return fit.model.settled() if isinstance(fit.model, EnsembleModel) else architecture
 
 
 def prepare(task: TrainingTask) -> None:
@@ -163,15 +183,16 @@ def train_all(
 ) -> list[Fit]:
     """Train architectures with an l2 and a seed each (the task's own seed is not used); the fits in the same order.
 
-    The engine `batched` trains those of the family `interaction` that have the same dimension at once; all else is
-    trained one by one.
+    The engine `batched` trains those of the family `interaction` that have the same dimension and bias at once; all
+    else is trained one by one.
     """
     fits: dict[int, Fit] = {}
     tasks = [replace(task_of(c.architecture, task), seed=c.seed) for c in candidates]
     if task.training.engine == "batched":
         together = [i for i, c in enumerate(candidates) if family_of(c.architecture) is models.get("interaction")]
-        for dim in dict.fromkeys(tasks[i].dim for i in together):
-            same = [i for i in together if tasks[i].dim == dim]
+        likeness = {i: (tasks[i].dim, candidates[i].architecture.get(BIAS_KEY)) for i in together}
+        for kind in dict.fromkeys(likeness.values()):
+            same = [i for i in together if likeness[i] == kind]
             found = _train_batched([candidates[i] for i in same], tasks[same[0]], meter, epochs)
             fits |= dict(zip(same, found, strict=True))
     for i, (candidate, own) in enumerate(zip(candidates, tasks, strict=True)):

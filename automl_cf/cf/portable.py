@@ -19,12 +19,12 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from automl_cf.cf.meter import NullMeter
-from automl_cf.cf.models import TrainingTask, family_of, settled, task_of, train_over_grid
+from automl_cf.cf.models import TrainingTask, family_of, task_of, train_over_grid
 from automl_cf.cf.names import Names, text_of
 from automl_cf.cf.ratings import RatingTensor, content_hash
 from automl_cf.cf.splits import SearchData
-from automl_cf.cf.training import Model, Storable
-from automl_cf.errors import AutomlCfError, InputError
+from automl_cf.cf.training import Model, Storable, settled
+from automl_cf.errors import AutomlCfError, InputError, suggest
 from automl_cf.spaces.architecture import Architecture
 
 ARRAYS_NAME, JSON_NAME = "model.safetensors", "model.json"
@@ -64,28 +64,40 @@ class PortableModel:
         return self._in_data_units(np.stack([names.numbers(column) for names, column in columns], axis=1))
 
     def recommend(
-        self, users: Sequence[Any] | NDArray[Any], n: int = 10, seen: pd.DataFrame | None = None
+        self,
+        users: Any,
+        n: int = 10,
+        seen: pd.DataFrame | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
         """The `n` items with the highest predictions for each user, best first: a frame with a row each.
 
-        Its columns are the two modes' and `prediction`; equal ones stand in the items' order. Items that `seen` has
-        with the user are left out, so there may be fewer. A user who is not known gets what the average user would.
-        Raises InputError for a model that is of more than two modes, and for `n` below 1.
+        `users` is a list of names, or one name. The first mode are the users, the second the items; `context` names
+        what the others are, by their columns, such as {"month": 3}. A column that it does not have stands for the
+        row of the names that are not known, which is the mean of those that are; so does a name that is not known,
+        and such a user.
+
+        The frame's columns are the first two modes' and `prediction`; equal ones stand in the items' order. Items
+        that `seen` has with the user, in whatever context, are left out, so there may be fewer. Raises InputError for
+        a context that the model does not have, for users that are no list, and for `n` below 1.
         """
-        if len(self.columns) != 2:
-            raise InputError(f"recommend needs a model of users and items; this one is of {len(self.columns)} modes.")
-        if not isinstance(n, int | np.integer) or n < 1:
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
             raise InputError(f"recommend: n is {n!r}, but must be an integer of at least 1.")
-        (user, item), (known, items) = self.columns, self.names
-        taken: dict[str, list[int]] = {}
+        (user, item, *_), (known, items, *_) = self.columns, self.names
+        further = self._numbers_in(context)
+        listed = _listed(users)
+        numbers = known.numbers(listed)
+        taken: dict[int | str, list[int]] = {}
         if seen is not None:
-            who, what = self._columns_of(seen)
-            for name, number in zip(who, items.numbers(what).tolist(), strict=True):
-                taken.setdefault(text_of(name), []).append(number)
+            who, what = (np.asarray(column) for column in self._columns_of(seen, 2))
+            own = np.isin(known.numbers(who), numbers)
+            for name, number, rated in zip(who[own], known.numbers(who[own]), items.numbers(what[own]), strict=True):
+                taken.setdefault(_who(name, number, known), []).append(rated)
         frames = [pd.DataFrame({user: [], item: [], "prediction": np.empty(0)})]
-        for name, number in zip(users, known.numbers(users).tolist(), strict=True):
-            free = np.setdiff1d(np.arange(len(items)), taken.get(text_of(name), []))
-            prediction = self._in_data_units(np.stack([np.full(len(free), number), free], axis=1))
+        for name, number in zip(listed, numbers, strict=True):
+            free = np.setdiff1d(np.arange(len(items)), taken.get(_who(name, number, known), []))
+            fixed = [np.full(len(free), other) for other in further]
+            prediction = self._in_data_units(np.stack([np.full(len(free), number), free, *fixed], axis=1))
             best = np.argsort(-prediction, kind="stable")[:n]
             chosen = [items.labels[i] for i in free[best]]
             frames.append(pd.DataFrame({user: name, item: chosen, "prediction": prediction[best]}))
@@ -142,7 +154,7 @@ class PortableModel:
         try:
             return cls._of(record, load_arrays(content))
         except _UNFIT as error:
-            raise InputError(f"'{folder}' does not hold a model that can be read: {error}.") from error
+            raise InputError(f"'{folder}' does not hold a model that can be read: {str(error).rstrip('.')}.") from error
 
     @classmethod
     def _of(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -156,6 +168,8 @@ class PortableModel:
         _check_sizes(arrays, [len(own) + 1 for own in names])
         model = restore(arrays, record["values"])
         mean, std = float(record["mean"]), float(record["std"])
+        if len(set(columns)) < len(columns) or not std > 0 or not isinstance(record["trained"], Mapping):
+            raise ValueError("its columns, std or trained make no sense")
         result = cls(architecture, model, columns, names, mean, std, record["trained"])
         unknown = np.array([[len(own) for own in names]])
         if not np.isfinite(result._in_data_units(unknown)).all():
@@ -165,18 +179,55 @@ class PortableModel:
     def _in_data_units(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray(self.model.predict(indices), np.float64) * self.std + self.mean
 
-    def _columns_of(self, rows: pd.DataFrame | NDArray[Any]) -> list[Any]:
+    def _numbers_in(self, context: Mapping[str, Any] | None) -> list[int]:
+        """The number of each further mode's row in a context."""
+        further = self.columns[2:]
+        if context is not None and not isinstance(context, Mapping):
+            raise InputError(f"recommend: context is {context!r}, but must map columns to names, such as month to 3.")
+        given = {str(column): name for column, name in (context or {}).items()}
+        for column, name in given.items():
+            if column not in further:
+                right = f"one of {', '.join(further)}" if further else "absent, since this model has none"
+                raise InputError(f"recommend: context has '{column}', but must be {right}.{suggest(column, further)}")
+            if pd.api.types.is_list_like(name):
+                raise InputError(f"recommend: context has {name!r} as '{column}', but must have one name for it.")
+        return [
+            int(names.numbers([given.get(column)])[0]) for column, names in zip(further, self.names[2:], strict=True)
+        ]
+
+    def _columns_of(self, rows: pd.DataFrame | NDArray[Any], modes: int | None = None) -> list[Any]:
+        """The names in a frame's columns, or an array's, of the first so many modes, or of all."""
+        needed = self.columns[:modes]
         if isinstance(rows, pd.DataFrame):
-            there = {str(name): name for name in rows.columns}
-            missing = [name for name in self.columns if name not in there]
-            if missing:
-                needed, given = ", ".join(self.columns), ", ".join(there)
-                raise InputError(f"column '{missing[0]}' is missing; the model needs {needed}, and there are {given}.")
-            return [rows[there[name]] for name in self.columns]
+            there = [str(name) for name in rows.columns]
+            for name in needed:
+                if there.count(name) != 1:
+                    wrong = "there twice" if name in there else "missing"
+                    raise InputError(
+                        f"column '{name}' is {wrong}; the model needs {', '.join(needed)}, and there are "
+                        f"{', '.join(there)}."
+                    )
+            return [rows.iloc[:, there.index(name)] for name in needed]
         array = np.asarray(rows)
-        if array.ndim != 2 or array.shape[1] != len(self.columns):
+        if array.ndim != 2 or array.shape[1] not in (len(needed), len(self.columns)):
             raise InputError(f"rows of names have shape {array.shape}, but must have {len(self.columns)} columns.")
-        return list(array.T)
+        return list(array.T[: len(needed)])
+
+
+def _listed(users: Any) -> list[Any]:
+    """A list of users' names, or one user's. Raises InputError for what is neither."""
+    if not pd.api.types.is_list_like(users):
+        return [users[()] if isinstance(users, np.ndarray) else users]
+    listed = list(users)
+    nested = isinstance(users, pd.DataFrame) or any(pd.api.types.is_list_like(name) for name in listed)
+    if nested or isinstance(users, Mapping):
+        raise InputError(f"recommend: users is a {type(users).__name__} of more than names; give a list of names.")
+    return listed
+
+
+def _who(name: Any, number: np.int64, known: Names) -> int | str:
+    """Tells users apart, those that are not known as well."""
+    return int(number) if number < len(known) else text_of(name)
 
 
 def take_home(
@@ -248,7 +299,7 @@ def _check_sizes(arrays: Mapping[str, NDArray[Any]], sizes: Sequence[int]) -> No
         prefix, _, last = name.rpartition(".")
         kind, mode = last.rstrip("0123456789"), last.lstrip("abcdefghijklmnopqrstuvwxyz")
         beside_tables = f"{prefix}.table0".lstrip(".") in arrays  # what is called bias there, is of a layer
-        of_rows = kind in ("table", "factors") or (kind == "bias" and not beside_tables)
+        of_rows = kind in ("table", "factors", "rowbias") or (kind == "bias" and not beside_tables)
         if of_rows and (not mode or int(mode) >= len(sizes) or len(array) != sizes[int(mode)]):
             raise ValueError(f"{name} has {len(array)} rows, which are not those of its names")
 

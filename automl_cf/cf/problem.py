@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from automl_cf.cf.biased import BIAS_KEY, rest_of
 from automl_cf.cf.fused_supernet import FusedSupernet
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.models import TrainingTask, train
+from automl_cf.cf.predictor import LINEAR, predictor_of
 from automl_cf.cf.supernet import Supernet
 from automl_cf.cf.training import Status
 from automl_cf.errors import InputError
@@ -85,5 +87,9 @@ class Problem:
 
     def supernet(self, relaxation: Relaxation, seed: np.random.SeedSequence) -> Supernet | FusedSupernet:
         """A supernet over the operations of `relaxation`, freshly initialised from `seed`."""
-        kind = FusedSupernet if self.task.training.engine == "fused" else Supernet
-        return kind(relaxation, self.task, self.meter, seed)
+        linear = predictor_of(relaxation.space.constants) is LINEAR  # the fused engine's only predictor
+        kind = FusedSupernet if self.task.training.engine == "fused" and linear else Supernet
+        task, bias = self.task, relaxation.space.constants.get(BIAS_KEY)
+        if bias is not None:
+            task = replace(task, data=rest_of(task.data, task.training, bias, self.meter).data)
+        return kind(relaxation, task, self.meter, seed)

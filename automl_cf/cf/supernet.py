@@ -20,6 +20,7 @@ from automl_cf.cf.interaction import InteractionFunction
 from automl_cf.cf.meter import Meter
 from automl_cf.cf.models import TrainingTask
 from automl_cf.cf.operations import operations
+from automl_cf.cf.predictor import predictor_of
 from automl_cf.cf.shuffle import shuffled
 from automl_cf.cf.unrolled import Predict, TorchTables, to_numpy
 from automl_cf.errors import InputError
@@ -66,8 +67,8 @@ class Supernet(TorchTables):
     """All operations of a relaxation over shared embeddings.
 
     `alpha` (one weight per operation, mostly zeros) says which operations speak, h = sum_m alpha_m w_m . O_m
-    (equation 8); `vectors` maps the networks' names (p, q, ...) to their weights. Raises InputError for a
-    relaxation with vectors that are no mode's network.
+    (equation 8), or the predictor of the space's constants in the place of w_m; `vectors` maps the networks' names
+    (p, q, ...) to their weights. Raises InputError for a relaxation with vectors that are no mode's network.
     """
 
     def __init__(self, relaxation: Relaxation, task: TrainingTask, meter: Meter, seed: np.random.SeedSequence) -> None:
@@ -84,6 +85,7 @@ class Supernet(TorchTables):
             l2=task.training.search_l2,
             rng=self._rng,
             device=task.device,
+            predictor=predictor_of(relaxation.space.constants),
         )
 
     def epoch(self) -> Iterator[tuple[Rows, Rows]]:
@@ -105,7 +107,7 @@ class Supernet(TorchTables):
             for weight, name in zip(alpha.tolist(), self.relaxation.operations, strict=True):
                 speaks = weight != 0
                 with torch.set_grad_enabled(speaks):
-                    score = operations.get(name).combine(picked) @ self.predictors[name]
+                    score = self.predictor.score(operations.get(name).combine(picked), self.predictors[name])
                 scores.append(score.detach())
                 if speaks:
                     selected.append(weight * score)
@@ -165,7 +167,7 @@ class Supernet(TorchTables):
         function = self._function(networks, tuple(spoken))
 
         def predict(tables: Sequence[Tensor], predictors: Mapping[str, Tensor], batch: DeviceRatings) -> Tensor:
-            weighted = {name: weight * predictors[name] for name, weight in spoken.items()}
+            weighted = {name: self.predictor.scaled(predictors[name], weight) for name, weight in spoken.items()}
             return function.predict(function.transformed(tables), weighted, batch.indices)
 
         return predict
@@ -173,7 +175,7 @@ class Supernet(TorchTables):
     def _function(self, networks: Mapping[str, Tensor], names: tuple[str, ...]) -> InteractionFunction:
         vectors = tuple(networks.get(name) for name in MODE_VECTORS[: len(self.tables)])
         activation = str(self.relaxation.space.constants.get("activation", "sigmoid"))
-        return InteractionFunction(names, vectors, activation)
+        return InteractionFunction(names, vectors, activation, self.predictor)
 
     def _tensors(self, vectors: Mapping[str, Vector]) -> dict[str, Tensor]:
         return {name: self._tensor(v) for name, v in vectors.items()}

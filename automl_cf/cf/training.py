@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, field_validator
 
 from automl_cf.cf.meter import Meter
+from automl_cf.spaces.architecture import Architecture
 
 PAPER_L2_GRID = (0.0, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)  # section 4.1
 
@@ -67,6 +68,14 @@ class Storable(Protocol):
         """Arrays by name, and JSON values."""
 
 
+@runtime_checkable
+class Settling(Protocol):
+    """A model of an architecture that leaves something to validation beside l2 and the number of epochs."""
+
+    def settled(self, architecture: Architecture) -> Architecture:
+        """The architecture with what was chosen in it."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """One finished training: the state with the best validation RMSE, and how it went.
@@ -82,6 +91,11 @@ class Fit:
     best_epoch: int
     curve: tuple[float, ...] = ()
     model: Model | None = field(default=None, repr=False)
+
+
+def settled(architecture: Architecture, fit: Fit) -> Architecture:
+    """The architecture with what validation has chosen within it, such as an ensemble's models and weights."""
+    return fit.model.settled(architecture) if isinstance(fit.model, Settling) else architecture
 
 
 class Progress:

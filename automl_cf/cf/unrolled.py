@@ -21,10 +21,9 @@ from automl_cf.cf.embeddings import (
     DeviceRatings,
     Penalty,
     dtype_of,
-    initial_predictor,
     initial_tables,
-    project_predictor,
 )
+from automl_cf.cf.predictor import LINEAR, Predictor
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Training
 
@@ -33,9 +32,10 @@ Predict = Callable[[Sequence[Tensor], Mapping[str, Tensor], DeviceRatings], Tens
 
 
 class TorchTables:
-    """One embedding table per mode and predictors w by name, with what trains them: T, for any S.
+    """One embedding table per mode and predictors by name, with what trains them: T, for any S.
 
-    `widths` are the predictors' lengths; `rng` draws the initial values, and is not kept; `l2` is the penalty's.
+    `widths` say how many numbers each predictor takes; `rng` draws the initial values, and is not kept; `l2` is the
+    penalty's.
     """
 
     def __init__(
@@ -48,8 +48,10 @@ class TorchTables:
         l2: float,
         rng: np.random.Generator,
         device: str,
+        predictor: Predictor = LINEAR,
     ) -> None:
         self.training = training
+        self.predictor = predictor
         self._l2 = l2
         self._device = device
         self._dtype = dtype_of(training)
@@ -58,7 +60,7 @@ class TorchTables:
             for name, part in (("train", data.train), ("valid", data.valid))
         }
         self.tables = initial_tables(data.train.shape, dim, training, rng, device)
-        self.predictors = {name: initial_predictor(n, training, rng, device) for name, n in widths.items()}
+        self.predictors = {name: predictor.initial(n, training, rng, device) for name, n in widths.items()}
         self._optimizer = Adagrad([*self.tables, *self.predictors.values()], training.learning_rate)
         self._penalty = Penalty(self._parts["train"], data.train.shape, training.penalty)
         self._cold = ColdRows(data.train, device)
@@ -75,7 +77,7 @@ class TorchTables:
         by_predictor = dict(zip(names, gradients[tables:], strict=True))
         self._optimizer.step([*gradients[:tables], *(by_predictor.get(name) for name in self.predictors)])
         for name in names:
-            project_predictor(self.predictors[name])
+            self.predictor.project(self.predictors[name])
 
     def _unrolled(
         self, outer: Sequence[Tensor], predict: Predict, train: DeviceRatings, valid: DeviceRatings
@@ -93,7 +95,7 @@ class TorchTables:
             for parameter, gradient, total in zip(inner, gradients, self._optimizer.sums, strict=True)
         ]
         stepped = [parameter.requires_grad_() for parameter, _ in steps]
-        projected = [w / w.norm().clamp(min=1.0) for w in stepped[count:]]
+        projected = [self.predictor.projected(weights) for weights in stepped[count:]]
         tables = self._cold.filled(stepped[:count])
         loss = (predict(tables, self._named(projected), valid) - valid.values).square().mean()
         found = torch.autograd.grad(loss, [*outer, *stepped])
