@@ -1,6 +1,7 @@
 """`AutoCF`: search for an interaction function and use it, in scikit-learn's conventions."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -111,6 +112,7 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         study = self._study(seed)
         study.check(tensor.order)
+        tensor.check_usable("ratings", [f"column '{name}'" for name in columns])
         threads = torch.get_num_threads()
         try:
             self._search_and_train(tensor, columns, study, seed)
@@ -138,15 +140,22 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         predicted: NDArray[np.float64] = self.model_.predict(X)
         return predicted
 
-    def recommend(self, users: Any, n: int = 10, seen: bool = False) -> pd.DataFrame:
-        """The `n` best items for each user; those that the user has rated only with `seen`. See `PortableModel`."""
+    def recommend(
+        self, users: Any, n: int = 10, seen: bool = False, context: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """The `n` best items for each user, or for one; those that the user has rated only with `seen`.
+
+        `context` has names for the columns beyond users and items, such as {"month": 3}; a column that it does not
+        have stands for the mean of its known names. See `PortableModel.recommend`.
+        """
         check_is_fitted(self, "model_")
-        listed = [users] if isinstance(users, str) or np.ndim(users) == 0 else users
-        found: pd.DataFrame = self.model_.recommend(listed, n, None if seen else self.seen_)
+        found: pd.DataFrame = self.model_.recommend(users, n, None if seen else self.seen_, context)
         return found
 
     def _names_and_ratings(self, X: Any, y: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float32]]:
         """A frame of names, a column a mode, and the ratings; records what scikit-learn wants to know of `X`."""
+        if not isinstance(self.rating, Hashable):
+            raise InputError(f"AutoCF: rating is {self.rating!r}, but must be the name of a column.")
         if isinstance(X, pd.DataFrame) and self.rating in X.columns:  # which is never a mode
             y, X = X[self.rating] if y is None else y, X.drop(columns=self.rating)
         if y is None:
@@ -162,7 +171,11 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
             raise InputError(f"X has {X.shape[1]} feature(s), but AutoCF needs two or more: users and items.")
         if np.asarray(y).dtype.kind in "mM":
             raise InputError("the ratings are times, but must be numbers.")
-        values = column_or_1d(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), warn=True)
+        try:
+            values = column_or_1d(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), warn=True)
+        except ValueError as error:
+            wrong = str(error).strip().splitlines()[0].rstrip(".")
+            raise InputError(f"{wrong}{_where_not_finite(y)}; the ratings must be finite numbers.") from error
         check_consistent_length(X, values)
         with np.errstate(over="ignore"):
             single = values.astype(np.float32)
@@ -174,6 +187,13 @@ class AutoCF(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         return (X if framed else pd.DataFrame(X)).reset_index(drop=True), single
 
     def _study(self, seed: int) -> Study:
+        for name in ("options", "space", "training"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, Mapping):
+                raise InputError(f"AutoCF: {name} is {given!r}, but must map the names of options to values.")
+        fraction: Any = self.validation_fraction
+        if not isinstance(fraction, Real):
+            raise InputError(f"AutoCF: validation_fraction is {fraction!r}, but must be a number between 0 and 1.")
         budget = {"seconds": self.seconds, "trials": self.trials, "visits": self.visits}
         return make_study(
             {
@@ -200,6 +220,13 @@ def _check_columns(frame: pd.DataFrame) -> None:
                 f"column '{name}' is different in most rows, so that nothing can be learnt for its names; leave it "
                 "out, or make months, weekdays or the like of it."
             )
+
+
+def _where_not_finite(ratings: Any) -> str:
+    """Which row is the first whose rating is no finite number, as the end of a sentence; empty if that is not it."""
+    numbers = pd.to_numeric(pd.Series(np.ravel(np.asarray(ratings, dtype=object))), errors="coerce")
+    finite = np.isfinite(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+    return "" if finite.all() else f" in row {int(np.argmin(finite)) + 1}"
 
 
 def _encoded(column: pd.Series) -> tuple[NDArray[np.int64], Any]:

@@ -52,7 +52,8 @@ def export_run(
     best = own.sort_values("validation").iloc[0]
     cell = Cell(best["dataset"], int(best["dim"]), best["searcher"], int(best["seed"]))
     (entry,) = (entry for entry in study.datasets if entry.title == cell.dataset)
-    ratings = load(entry.name, **entry.options).ratings
+    data = load(entry.name, **entry.options)
+    ratings = data.ratings
     split = random_split(ratings, cell.seed, study.fractions, "split" in study.vary)
     (hash_then,) = run.cells.loc[run.cells["cell"] == cell.id, "split_hash"]
     if split.hash != hash_then:
@@ -60,7 +61,7 @@ def export_run(
     task = training_task(study, cell, split.for_search())
     architecture = Architecture.from_json(best["architecture"])
     facts = {"run": Path(folder).name, "cell": cell.id}
-    return take_home(architecture, _all_but_test(ratings, split), task, trained=facts)
+    return take_home(architecture, _all_but_test(ratings, split), task, columns=data.columns, trained=facts)
 
 
 def _all_but_test(ratings: RatingTensor, split: Split) -> RatingTensor:

@@ -1,5 +1,9 @@
 """AutoCF: scikit-learn's conventions, and that it predicts ratings that it has not seen."""
 
+import io
+import pickle
+
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +127,45 @@ def test_a_third_mode_is_a_context():
     model = AutoCF(**QUICK, training={"max_epochs": 2}).fit(ratings)
     assert model.model_.columns == ("user", "item", "month")
     assert np.isfinite(model.predict(ratings)).all()
+    rated = set(ratings.loc[ratings["user"] == "u1", "item"])
+    for context, name in (({"month": 2}, 2), (None, "no such month")):
+        found = model.recommend("u1", 40, context=context)
+        assert set(found["item"]) == set(ratings["item"]) - rated  # whatever month they were rated in
+        assert found["prediction"].tolist() == model.predict(found.assign(month=name)).tolist()
+        assert len(model.recommend("u1", 40, seen=True, context=context)) == ratings["item"].nunique()
+    with pytest.raises(InputError, match=r"context has 'monht', but must be one of month\. Did you mean 'month'"):
+        model.recommend("u1", context={"monht": 2})
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_column_that_is_constant_is_refused_by_its_name(framed):
+    ratings = frame().assign(month=3)
+    columns = ratings[["user", "item", "month"]]
+    X, name = (columns, "month") if framed else (columns.to_numpy(), "2")
+    with pytest.raises(InputError, match=f"column '{name}' is '3' for all ratings, .* must differ; leave it out"):
+        AutoCF(**QUICK).fit(X, ratings["rating"])
+
+
+def test_few_users_with_texts_as_names():
+    """As somebody tries it out: ten users, some ratings, and names that it has not seen."""
+    rng = np.random.default_rng(0)
+    pairs = pd.MultiIndex.from_product([[f"u{k}" for k in range(10)], list("abcdefgh")]).to_frame(index=False)
+    ratings = pairs.set_axis(["user", "item"], axis=1).assign(rating=rng.integers(1, 6, 80)).sample(60, random_state=0)
+    model = AutoCF(**QUICK).fit(ratings)
+    strangers = pd.DataFrame({"user": ["zoe", None, "yan"], "item": ["a", "a", "z"]})
+    predicted = model.predict(strangers)
+    assert np.isfinite(predicted).all()
+    assert predicted[0] == predicted[1]
+    for again in (pickle.loads(pickle.dumps(model)), joblib.load(_dumped(model)), clone(model).fit(ratings)):
+        assert again.predict(strangers).tolist() == predicted.tolist()
+        pd.testing.assert_frame_equal(again.recommend(["u1", "zoe"], 3), model.recommend(["u1", "zoe"], 3))
+
+
+def _dumped(model):
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    return file
 
 
 @pytest.mark.parametrize(
@@ -136,6 +179,11 @@ def test_a_third_mode_is_a_context():
         ({"rating": "stars"}, "target y is None, and X has no column 'stars'"),
         ({"space": {"units": -1}}, "units -1"),
         ({"training": {"speed": 1}}, "unknown key 'training.speed'"),
+        ({"options": "fast"}, "options is 'fast', but must map the names of options to values"),
+        ({"space": "nas"}, "space is 'nas', but must map"),
+        ({"training": [1]}, r"training is \[1\], but must map"),
+        ({"validation_fraction": "a"}, "validation_fraction is 'a', but must be a number between 0 and 1"),
+        ({"rating": ["rating"]}, r"rating is \['rating'\], but must be the name of a column"),
     ],
 )
 def test_bad_parameters_are_refused_when_it_is_fitted(changes, message):
@@ -147,8 +195,9 @@ def test_bad_data_are_refused():
     ratings = frame()
     with pytest.raises(InputError, match=r"column 'user' is empty in row 2"):
         AutoCF(**QUICK).fit(ratings.assign(user=ratings["user"].where(ratings.index != 1)))
-    with pytest.raises(ValueError, match="Input y contains NaN"):
-        AutoCF(**QUICK).fit(ratings.assign(rating=ratings["rating"].where(ratings.index != 1)))
+    for bad, message in ((None, "contains NaN in row 2; .* finite"), ("good", "float: 'good' in row 2; .* finite")):
+        with pytest.raises(InputError, match=message):
+            AutoCF(**QUICK).fit(ratings.assign(rating=ratings["rating"].astype(object).where(ratings.index != 1, bad)))
     with pytest.raises(InputError, match="is rated more than once"):
         AutoCF(**QUICK).fit(pd.concat([ratings, ratings.head(1)]))
     mixed = pd.Series([int(user[1:]) if number % 2 else user[1:] for number, user in enumerate(ratings["user"])])

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_cf.cf.data import load
-from automl_cf.cf.data.files import read_ratings
+from automl_cf.cf.data.files import load_file, read_ratings, read_rows
+from automl_cf.cf.names import Names
 from automl_cf.errors import InputError
 
 RATINGS = [("ann", 10, 4.0), ("bob", 20, 3.5), ("ann", 5, 1.0), ("cat", 10, 2.0), ("bob", 5, 5.0)]
@@ -155,7 +156,7 @@ def test_load_refuses_an_unknown_option(write):
 
 
 def test_load_tells_a_missing_file_from_an_unknown_name(tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.csv: the ratings file cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"nothing\.csv: the file cannot be read \(No such file"):
         load(tmp_path / "nothing.csv")
     with pytest.raises(InputError, match=r"Unknown data set 'ml-100'.*Did you mean 'ml-100k'\?"):
         load("ml-100")
@@ -168,8 +169,8 @@ GOOD = "1,1,1\n1,2,2\n2,1,3\n2,2,4\n3,1,5\n"
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", {}, "the ratings file is empty"),
-        ("\n\n", {}, "the ratings file is empty"),
+        ("", {}, "the file is empty"),
+        ("\n\n", {}, "the file is empty"),
         (HEADER, {}, "number of ratings is 0, but must be at least 5"),
         (HEADER + "1,1,1\n", {}, "number of ratings is 1, but must be at least 5"),
         (HEADER + GOOD + "3,2,good\n", {}, "column 'rating' has 'good' in row 6, but must hold finite"),
@@ -216,7 +217,7 @@ def test_a_folder_and_bytes_are_refused(tmp_path):
     (tmp_path / "r.parquet").write_text("user,item,rating\n")
     with pytest.raises(InputError, match="is neither a text in UTF-8 nor"):
         read_ratings(tmp_path / "r.parquet")
-    with pytest.raises(InputError, match=r"gone\.parquet: the ratings file cannot be read"):
+    with pytest.raises(InputError, match=r"gone\.parquet: the file cannot be read"):
         read_ratings(tmp_path / "gone.parquet")
 
 
@@ -249,3 +250,92 @@ def test_a_long_row_far_down_is_refused(tmp_path):
     path.write_text("user,item,rating\n" + "\n".join(rows))
     with pytest.raises(InputError, match="Expected 3 fields in line 102, saw 5"):
         read_ratings(path)
+
+
+# --- rows of names, which have no ratings ---
+
+
+@pytest.mark.parametrize("separator", ["\t", "::", ",", ";", "|", " "])
+def test_rows_stay_the_texts_they_are_whatever_separates_them(write, separator):
+    text = separator.join(("user", "item", "x")) + "\n" + separator.join(("007", "3.0", "NA")) + "\n"
+    rows = read_rows(write(text), ["item", "user"])
+    assert list(rows.columns) == ["user", "item", "x"]
+    assert rows.to_numpy().tolist() == [["007", "3.0", "NA"]]
+
+
+def test_rows_may_have_gaps_lines_within_quotes_and_other_separators_elsewhere(write):
+    rows = read_rows(write('\ufeffuser; item;a, b\n1;2;"x\ny, z"\n;4;\n'), ["user", "item"])
+    assert list(rows.columns) == ["user", "item", "a, b"]
+    assert rows.astype(object).where(rows.notna(), None).to_numpy().tolist() == [
+        ["1", "2", "x\ny, z"],
+        [None, "4", None],
+    ]
+
+
+def test_rows_of_two_columns_and_of_none_of_those_wanted(write):
+    assert read_rows(write("user,item\n1,2\n"), ["user", "item"]).to_numpy().tolist() == [["1", "2"]]
+    assert list(read_rows(write("a,b,c\n1,2,3\n"), ["user", "item"]).columns) == ["a", "b", "c"]
+    assert len(read_rows(write("user,item\n"), ["user", "item"])) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("user,item\n1,2,3\n", "cannot be read as a table: rows have more fields than the first line"),
+        ("user,item\n1,2\n1,2,3\n", "cannot be read as a table: .*Expected 2 fields in line 3, saw 3"),
+        ('user,item\n"1,2\n', "cannot be read as a table: .*EOF inside string"),
+    ],
+)
+def test_bad_rows_are_refused(write, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_rows(write(text), ["user", "item"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("index", [["user"], ["item", "user"], []])
+def test_an_index_that_pandas_stored_is_columns_or_nothing(tmp_path, index):
+    frame = pd.DataFrame(RATINGS, columns=["user", "item", "rating"])
+    (frame.set_index(index) if index else frame.sample(frac=1, random_state=0)).to_parquet(tmp_path / "r.parquet")
+    assert as_dict(read_ratings(tmp_path / "r.parquet")) == expected()
+    rows = read_rows(tmp_path / "r.parquet", ["user", "item"])
+    assert sorted(rows[["user", "item", "rating"]].itertuples(index=False, name=None)) == sorted(RATINGS)
+
+
+IDS = st.one_of(
+    st.text("0123456789.+-eE", min_size=1, max_size=5),
+    st.floats(allow_nan=False, allow_infinity=False).map(str),
+    st.sampled_from(["007", "7.0", "true", "True", "False", "NA", "a b", "07.50", "é", " 7", "7 "]),
+)
+COLUMNS = st.sampled_from(
+    [
+        IDS,
+        st.integers(0, 99).map(lambda number: f"{number:03}"),
+        st.sampled_from(["true", "FALSE", "True"]),
+        st.floats(0, 9, width=16).map(lambda number: f"{number:.3f}"),
+        st.integers(0, 10**21).map(str),
+    ]
+)
+
+
+@given(COLUMNS.flatmap(lambda ids: st.lists(ids, min_size=5, max_size=8)))
+@settings(deadline=None, max_examples=150)
+def test_names_of_a_ratings_file_are_found_again_by_its_rows(tmp_path_factory, names):
+    """Whatever the ratings' loader makes of them: numbers, truth values or texts."""
+    path = tmp_path_factory.mktemp("again") / "r.csv"
+    lines = "".join(f"{name},i{k},{k}\n" for k, name in enumerate(names))
+    path.write_text("who,what,rating\n" + lines, encoding="utf-8")
+    data = load_file(path)
+    assert data.columns == ("who", "what")
+    known = Names(data.ratings.labels[0], "who")
+    assert known.numbers(read_rows(path, data.columns)["who"]).tolist() == data.ratings.indices[:, 0].tolist()
+
+
+def test_a_data_set_has_the_names_of_its_columns(write):
+    times = [(*row, 86400 * 40 * k) for k, row in enumerate(RATINGS)]
+    timed = write(text_of(",", "who,what,rating,when", times))
+    options = {"index_columns": ["who", "what"], "value_column": "rating"}
+    assert load(timed, **options).columns == ("who", "what")
+    assert load(timed, **options, time_column="when").columns == ("who", "what", "month")  # the names are not times
+    assert load(timed, **options, time_column="when", time_bin="day-of-week").columns[2] == "day-of-week"
+    assert load(write(text_of(","))).columns == ()  # without a header they have none

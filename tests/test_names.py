@@ -29,6 +29,14 @@ UNKNOWN = 2
         (pd.to_datetime(["2020-01-01 10:00", "2020-01-01 00:00"]), ["2020-01-01", "2020-01-01T10:00:00", "2020"]),
         ([True, False], [False, True, None]),
         ([0.5, 1.5], [1.5, 0.5, 1.0]),
+        ([7, 8], ["008", "7.0", "7.5"]),
+        ([7.0, -8.0], ["-8", " 07 ", "8"]),
+        ([0.5, 1.5], ["1.50", "5e-1", "0.51"]),
+        ([2**70, 2**70 + 1], [f"0{2**70 + 1}", f"+{2**70}", f"{2**70 + 2}.0"]),
+        ([False, True], ["true", "FALSE", "yes"]),
+        (["007", "008"], ["008", "007", "7"]),  # texts, not numbers: only one column of such is the same text
+        (["7", "bob"], ["bob", "7", "007"]),
+        (["true", "false"], ["false", "true", "True"]),
     ],
 )
 def test_a_name_is_found_by_its_text(stored, asked):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -156,8 +157,11 @@ def test_what_is_no_model_is_refused_in_one_sentence(tmp_path):
         model.predict(pd.DataFrame({"user": USERS}))
     with pytest.raises(InputError, match=r"shape \(2, 3\), but must have 2 columns"):
         model.predict(np.zeros((2, 3)))
-    with pytest.raises(InputError, match="n is 0, but must be an integer of at least 1"):
-        model.recommend(["ann"], 0)
+    with pytest.raises(InputError, match="column 'user' is there twice; the model needs user, item"):
+        model.predict(pd.DataFrame([["ann", "bob", 10]], columns=["user", "user", "item"]))
+    for n in (0, True, 2.5, "3"):
+        with pytest.raises(InputError, match=f"n is {n!r}, but must be an integer of at least 1"):
+            model.recommend(["ann"], n)
 
 
 def rewritten(folder, **changes):
@@ -176,6 +180,9 @@ def rewritten(folder, **changes):
         ({"labels": [[*USERS[:-1], USERS[0]], ITEMS]}, "two names that are the same"),
         ({"columns": ["user"]}, "cannot|zip|hold"),
         ({"mean": float("nan")}, "its predictions are no numbers"),
+        ({"std": 0}, "its columns, std or trained make no sense"),
+        ({"columns": ["user", "user"]}, "its columns, std or trained make no sense"),
+        ({"trained": None}, "its columns, std or trained make no sense"),
         ({"values": {"operations": ["no-such"]}}, "predictor.no-such|hold"),
         ({"values": {}}, "operations"),
         ({"architecture": {"model": "no-such"}}, "no-such"),
@@ -204,15 +211,111 @@ def test_what_a_stranger_has_seen_is_not_left_out_for_another():
     assert set(found.loc[found["user"] == "yan", "item"]) == set(ITEMS)
 
 
-def test_a_tensor_model_predicts_and_does_not_recommend():
+MONTHS, PLACES = [1, 2, 3], ["home", "work"]
+
+
+@cache
+def tensor_model(order):
+    """Of users, items and months, and perhaps of places."""
     rng = np.random.default_rng(0)
-    cells = np.array([(u, i, c) for u in range(3) for i in range(4) for c in range(2)])
-    tensor = RatingTensor(cells, rng.normal(size=24).astype(np.float32), (3, 4, 2))
-    model = train_on_all(ARCHITECTURES["identity"], tensor, tiny_task(engine="reference"), l2=0.0, epochs=2)
-    assert model.columns == ("user", "item", "context")
-    assert np.isfinite(model.predict(np.array([[0, 1, 1], [9, 9, 9]]))).all()
-    with pytest.raises(InputError, match="of users and items; this one is of 3 modes"):
-        model.recommend([0])
+    shape = (5, 4, 3, 2)[:order]
+    cells = np.argwhere(rng.random(shape) < 0.7)
+    labels = tuple(np.array(names, dtype=object) for names in (USERS, ITEMS, MONTHS, PLACES)[:order])
+    tensor = RatingTensor(cells, rng.normal(3, 1, len(cells)).astype(np.float32), shape, labels)
+    columns = ("user", "item", "month", "place")[:order]
+    task = tiny_task(engine="reference", precision="float64", learning_rate=0.3)
+    return train_on_all(ARCHITECTURES["identity"], tensor, task, l2=0.0, epochs=3, columns=columns), tensor
+
+
+def test_a_tensor_model_predicts():
+    model, _ = tensor_model(3)
+    assert model.columns == ("user", "item", "month")
+    pairs = EVERY_PAIR.assign(month=2)
+    assert len(set(model.predict(pairs))) > 5
+    assert model.predict(pairs).tolist() == model.predict(pairs.to_numpy()).tolist()
+
+
+@given(st.data(), st.sampled_from([3, 4]), st.integers(1, 6), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_recommendations_in_a_context_are_the_best_by_sorting_all(data, order, n, exclude):
+    """What is not given is the name of nobody, so that prediction itself is the measure."""
+    model, tensor = tensor_model(order)
+    names = {"month": [*MONTHS, "2", 9, None], "place": [*PLACES, "moon"]}
+    further = model.columns[2:]
+    context = data.draw(st.fixed_dictionaries({}, optional={name: st.sampled_from(names[name]) for name in further}))
+    users = data.draw(st.lists(st.sampled_from([*USERS, "fay"]), max_size=3))
+    rated = pd.DataFrame(
+        {"user": np.array(USERS)[tensor.indices[:9, 0]], "item": np.array(ITEMS)[tensor.indices[:9, 1]]}
+    )
+    found = model.recommend(users, n, rated if exclude else None, context)
+    taken = set(map(tuple, rated.to_numpy().tolist())) if exclude else set()
+    expected = []
+    for user in users:
+        rows = [[user, item, *(context.get(name, "nobody") for name in further)] for item in ITEMS]
+        scored = sorted(zip(-model.predict(np.array(rows, dtype=object)), range(len(ITEMS)), strict=True))
+        expected += [(user, ITEMS[place], -score) for score, place in scored if (user, ITEMS[place]) not in taken][:n]
+    assert list(found.columns) == ["user", "item", "prediction"]
+    assert list(found.itertuples(index=False, name=None)) == expected
+
+
+def test_a_context_that_is_not_given_is_the_mean_row():
+    """Of the embeddings, computed here by the formula: the ratings are sums of products."""
+    model, _ = tensor_model(3)
+    arrays, _ = model.model.parts()
+    users, items, months = (arrays[f"table{mode}"][:-1] for mode in range(3))
+    (weights,) = (array.ravel() for name, array in arrays.items() if not name.startswith("table"))
+    scores = (users[1] * items * months.mean(0)) @ weights * model.std + model.mean
+    found = model.recommend("bob", 4)
+    np.testing.assert_allclose(found["prediction"], np.sort(scores)[::-1], rtol=1e-9)
+    assert found["item"].tolist() == [ITEMS[i] for i in np.argsort(-scores)]
+    march = (users[1] * items * months[2]) @ weights * model.std + model.mean
+    np.testing.assert_allclose(
+        model.recommend("bob", 4, context={"month": "3"})["prediction"], np.sort(march)[::-1], rtol=1e-9
+    )
+    assert not np.allclose(scores, march)
+
+
+@pytest.mark.parametrize(
+    ("order", "context", "message"),
+    [
+        (3, {"monht": 3}, r"context has 'monht', but must be one of month\. Did you mean 'month'"),
+        (3, {"user": "ann"}, "context has 'user', but must be one of month"),
+        (4, {"day": 3}, "context has 'day', but must be one of month, place"),
+        (3, {"month": [1, 2]}, r"context has \[1, 2\] as 'month', but must have one name"),
+        (3, [3], r"context is \[3\], but must map columns to names"),
+        (2, {"month": 3}, "context has 'month', but must be absent, since this model has none"),
+    ],
+)
+def test_a_context_that_cannot_be_is_one_sentence(order, context, message):
+    model = trained() if order == 2 else tensor_model(order)[0]
+    with pytest.raises(InputError, match=message):
+        model.recommend(["ann"], context=context)
+
+
+def test_users_come_as_any_list_or_as_one():
+    model = trained("identity")
+    expected = model.recommend(["ann"], 2)
+    for users in ("ann", np.array(["ann"]), np.array("ann"), pd.Series(["ann"], index=[7]), {"ann"}, iter(["ann"])):
+        pd.testing.assert_frame_equal(model.recommend(users, 2), expected, check_dtype=False)
+    assert len(model.recommend([], 2)) == 0
+    for users in (pd.DataFrame({"user": ["ann"]}), [["ann"]], {"ann": 1}):
+        with pytest.raises(InputError, match=r"users is a \w+ of more than names; give a list of names"):
+            model.recommend(users, 2)
+
+
+def test_seen_is_told_apart_whatever_the_type_of_the_names():
+    rng = np.random.default_rng(0)
+    cells = np.array([(u, i) for u in range(5) for i in range(4)])
+    model = train_on_all(
+        ARCHITECTURES["identity"],
+        RatingTensor(cells, rng.normal(size=20).astype(np.float32), (5, 4)),
+        tiny_task(),
+        l2=0.0,
+        epochs=2,
+    )
+    for seen in ([(3, 1), (3, 2)], [(3.0, 1.0), (3.0, 2.0)], [("3", "1"), ("003", "2.0")]):
+        found = model.recommend(["3"], 4, pd.DataFrame(seen, columns=["user", "item"]))
+        assert set(found["item"]) == {0, 3}
 
 
 def test_training_on_all_lowers_the_error_on_all():

@@ -118,6 +118,17 @@ def test_unusable_ratings_are_refused(change, message):
         ratings.check_usable("mine")
 
 
+def test_a_tensor_may_not_have_a_constant_mode_but_a_matrix_may():
+    cells = [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1], [2, 0, 1]]
+    with pytest.raises(InputError, match="mine: index 3 is '1' for all ratings, but an index of a tensor must differ"):
+        tensor(cells, [1, 2, 3, 4, 5], (3, 2, 2)).check_usable("mine")
+    labels = (np.array(["a", "b", "c"]), np.array([1, 2]), np.array(["may", "june"]))
+    columns = ["column 'user'", "column 'item'", "column 'month'"]
+    with pytest.raises(InputError, match=r"mine: column 'month' is 'june' for all ratings.*; leave it out"):
+        tensor(cells, [1, 2, 3, 4, 5], (3, 2, 2), labels).check_usable("mine", columns)
+    tensor([[0, k] for k in range(5)], [1, 2, 3, 4, 5], (1, 5)).check_usable("mine")
+
+
 def test_messages_use_the_original_names():
     indices, _, shape = GOOD
     labels = (np.array(["ann", "bob", "cat"]), np.array([10, 20]))

@@ -358,7 +358,7 @@ def test_show_prints_them(folder):
     [
         (["ml-10k"], "Unknown data set 'ml-10k'"),
         (["youtube"], "the option folder is missing"),
-        (["nothing/here.csv"], "the ratings file cannot be read"),
+        (["nothing/here.csv"], "the file cannot be read"),
         (["planted", "--data-option", "nonzeros"], "--data-option is 'nonzeros', but must be key=value"),
     ],
 )

@@ -2,10 +2,14 @@
 
 Two names are the same if they are the same text: 7, 7.0 and "7" are, so that an id is found in a column that pandas has
 made floats of because of a gap, and in a CSV file that is read as text. Integers are compared exactly, however long.
+Where all names are numbers, or all are truth values, texts are also found that mean one: "007", "7.0" or "true", for a
+ratings file in which such a column was read as numbers or truth values had them, too.
 """
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,22 @@ def text_of(name: Any) -> str:
     if isinstance(name, float | np.floating) and math.isfinite(name) and name == int(name):
         return str(int(name))
     return str(name)
+
+
+_INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+)(\.0*)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+
+
+def _number(text: str) -> str | None:
+    """The text of the number that a text means, None if it means none."""
+    if whole := _INTEGER.fullmatch(text):
+        return f"{'-' if whole[1] == '-' and whole[2] != '0' else ''}{whole[2]}"  # exact, however long
+    return text_of(float(text)) if _NUMBER.fullmatch(text) else None
+
+
+def _truth(text: str) -> str | None:
+    """The text of the truth value that a text means, as pandas understands it, None if it means none."""
+    return {"true": "True", "false": "False"}.get(text.lower())
 
 
 class Names:
@@ -53,5 +73,14 @@ class Names:
         """The numbers of the rows by name: int64 (n,), and len(self) for each name that there is not."""
         codes, different = pd.factorize(pd.Series(names))
         texts = pd.Index([text_of(name) for name in pd.Index(different)], dtype=object)
-        found = np.append(self._texts.get_indexer(texts), -1)[codes]  # a missing name has the code -1
+        places = self._texts.get_indexer(texts)
+        if self._meaning is not None and (places < 0).any():
+            meant = pd.Index([self._meaning(text) for text in texts[places < 0]], dtype=object)
+            places[places < 0] = self._texts.get_indexer(meant)
+        found = np.append(places, -1)[codes]  # a missing name has the code -1
         return np.where(found < 0, len(self), found).astype(np.int64)
+
+    @cached_property
+    def _meaning(self) -> Callable[[str], str | None] | None:
+        """By what a text that is none of the names can still mean one of them; None if by nothing."""
+        return next((by for by in (_number, _truth) if all(by(text) == text for text in self._texts)), None)

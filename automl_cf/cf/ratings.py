@@ -1,6 +1,7 @@
 """Ratings as a sparse matrix or tensor: the one form in which every other module takes them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -87,10 +88,11 @@ class RatingTensor:
         names = index if self.labels is None else [self.labels[mode][i] for mode, i in enumerate(index)]
         return f"({', '.join(str(name) for name in names)})"
 
-    def check_usable(self, what: str) -> None:
+    def check_usable(self, what: str, columns: Sequence[str] = ()) -> None:
         """Raise ``InputError``, calling the ratings ``what``, if nobody can learn from them.
 
-        They must be a handful or more, finite, not all equal, and none may come twice.
+        They must be a handful or more, finite, not all equal, and none may come twice. No mode of a tensor may be
+        constant; ``columns`` says what to call the modes then, such as "column 'month'".
         """
         if len(self) < MINIMUM_RATINGS:
             raise InputError(f"{what}: number of ratings is {len(self)}, but must be at least {MINIMUM_RATINGS}.")
@@ -98,6 +100,14 @@ class RatingTensor:
         if not finite.all():
             row = int(np.argmin(finite))
             raise InputError(f"{what}: the rating of {self.name_of(row)} is {self.values[row]}, but must be finite.")
+        for mode in range(self.order if self.order > 2 else 0):
+            if np.ptp(self.indices[:, mode]) == 0:
+                row = self.indices[0, mode]
+                name = row if self.labels is None else self.labels[mode][row]
+                called = columns[mode] if columns else f"index {mode + 1}"
+                raise InputError(
+                    f"{what}: {called} is '{name}' for all ratings, but an index of a tensor must differ; leave it out."
+                )
         repeated = pd.DataFrame(self.indices).duplicated().to_numpy()
         if repeated.any():
             row = int(np.argmax(repeated))

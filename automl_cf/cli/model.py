@@ -1,11 +1,20 @@
-"""`automl-cf export` and `automl-cf predict`: a model to take home, and its predictions."""
+"""`automl-cf export`, `predict` and `recommend`: a model to take home, and what it says."""
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from automl_cf.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from automl_cf.cf.names import Names
+
+_PREDICTION = "prediction"
 _PARQUET = (".parquet", ".pq")
 
 
@@ -19,44 +28,95 @@ def export(
         raise InputError(f"'{out}' is there already; choose a new or an empty folder as --out.")
     model = export_run(folder, dataset=dataset, searcher=searcher, dim=dim, seed=seed)
     model.save(out)
-    typer.echo(f"{model.trained['cell']}, trained on {model.trained['ratings']} ratings: {out}")
+    needs = ", ".join(model.columns)
+    typer.echo(f"{model.trained['cell']}, trained on {model.trained['ratings']} ratings of {needs}: {out}")
 
 
 def predict(model: Path, file: Path, out: Path | None) -> None:
     """Add a column `prediction` to a file of names."""
-    import pandas as pd
-
+    from automl_cf.cf.data.files import read_rows
     from automl_cf.cf.portable import PortableModel
 
+    _check_out(out)
+    loaded = PortableModel.load(model)
+    rows = read_rows(file, loaded.columns)
+    if _PREDICTION in rows.columns:
+        raise InputError(f"'{file}' has a column '{_PREDICTION}' already; leave it out or rename it.")
+    result = rows.assign(**{_PREDICTION: loaded.predict(rows)})
+    _write(result, out)
+    for column, names in zip(loaded.columns, loaded.names, strict=True):
+        _note_unknown(names, column, rows[column])
+
+
+def recommend(
+    model: Path, users: Sequence[str], n: int, context: Sequence[str], seen: Path | None, out: Path | None
+) -> None:
+    """Write the `n` best items of each user; of all that the model knows if none is given."""
+    from automl_cf.cf.data.files import read_rows
+    from automl_cf.cf.portable import PortableModel
+
+    _check_out(out)
+    loaded = PortableModel.load(model)
+    listed: list[Any] = [name for text in users for name in _in_commas(text)] if users else loaded.names[0].labels
+    if not listed:
+        raise InputError(f"--users is '{users[0]}', but must be names, separated by commas.")
+    given = _context(context)
+    rated = None if seen is None else read_rows(seen, loaded.columns[:2])
+    _write(loaded.recommend(listed, n, rated, given), out)
+    _note_unknown(loaded.names[0], loaded.columns[0], listed)
+    for column, names in zip(loaded.columns[2:], loaded.names[2:], strict=True):
+        if column in given:
+            _note_unknown(names, column, [given[column]])
+        else:
+            typer.echo(f"note: no --context {column}=..., so it counts as the mean of those that are known.", err=True)
+
+
+def _in_commas(text: str) -> list[str]:
+    """What stands between commas; a name with a comma stands in double quotes, as in CSV."""
+    return [name for name in next(csv.reader([text], skipinitialspace=True), []) if name]
+
+
+def _context(texts: Sequence[str]) -> dict[str, str]:
+    context: dict[str, str] = {}
+    for text in texts:
+        column, equals, name = text.partition("=")
+        if not (column and equals and name):
+            raise InputError(f"--context is '{text}', but must be column=name, such as month=3.")
+        if column in context:
+            raise InputError(f"--context gives '{column}' twice; once is enough.")
+        context[column] = name
+    return context
+
+
+def _note_unknown(names: "Names", column: str, asked: Any) -> None:
+    """Say on standard error how many of those asked for the model does not know: a wrong column would look fine."""
+    unknown = int((names.numbers(asked) == len(names)).sum())
+    if unknown:
+        typer.echo(
+            f"note: {unknown} of {len(asked)} in '{column}' are not known to the model; they count as the mean of "
+            "those that are.",
+            err=True,
+        )
+
+
+def _check_out(out: Path | None) -> None:
+    """Raise InputError for a file that cannot be written, before any work."""
     if out is not None and out.suffix.lower() not in (".csv", *_PARQUET):
         raise InputError(f"--out is '{out}', but its name must end in .csv or .parquet.")
     if out is not None and out.exists():
         raise InputError(f"--out '{out}' is there already; choose another name.")
-    loaded = PortableModel.load(model)
-    try:
-        frame = pd.read_parquet(file) if file.suffix.lower() in _PARQUET else _read_text(file)
-    except OSError as error:
-        raise InputError(f"'{file}' cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise InputError(f"'{file}' is neither a CSV or TSV file with a header nor a Parquet file: {error}.") from error
-    result = frame.assign(prediction=loaded.predict(frame))
+
+
+def _write(table: "pd.DataFrame", out: Path | None) -> None:
+    """Write a table as CSV or Parquet, or as CSV on standard output."""
     if out is None:
-        typer.echo(result.to_csv(index=False), nl=False)
+        typer.echo(table.to_csv(index=False), nl=False)
         return
     try:
         if out.suffix.lower() in _PARQUET:
-            result.to_parquet(out, index=False)
+            table.to_parquet(out, index=False)
         else:
-            result.to_csv(out, index=False)
-    except OSError as error:
-        raise InputError(f"'{out}' cannot be written: {error.strerror or error}.") from error
-
-
-def _read_text(file: Path) -> "pd.DataFrame":  # type: ignore[name-defined] # noqa: F821
-    import pandas as pd
-
-    separator = "\t" if file.suffix.lower() in (".tsv", ".tab") else ","
-    # As the loader reads ratings: somebody may be called NA, and a line may end with a separator.
-    return pd.read_csv(
-        file, sep=separator, dtype=str, keep_default_na=False, na_values=[""], index_col=False, encoding="utf-8-sig"
-    )
+            table.to_csv(out, index=False)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"'{out}' cannot be written: {reason}.") from error

@@ -21,7 +21,8 @@ class Dataset:
     """Ratings, and where they come from.
 
     ``sha256`` tells the contents: of the file, or of the values if they were generated. ``source`` is the
-    address, the path, or a description. ``truth`` is known for planted data only.
+    address, the path, or a description. ``truth`` is known for planted data only. ``columns`` names the modes,
+    if they have names of their own.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dataset:
     sha256: str
     source: str
     truth: "Truth | None" = None
+    columns: tuple[str, ...] = ()
 
     @property
     def architecture(self) -> Architecture | None:

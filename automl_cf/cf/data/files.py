@@ -1,7 +1,10 @@
 """Ratings files of one's own: CSV, TSV and other separated text, Parquet; a matrix or a tensor."""
 
 import csv
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -29,6 +32,7 @@ _VALUE = {"rating", "value", "score", "stars"}
 
 _SEPARATORS = ("\t", "::", ",", ";", "|", " ")  # a space stands for any white space, so it comes last
 _PARQUET = (".parquet", ".pq")
+_UNNAMED = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name there
 
 TIME_BINS: Mapping[str, str] = {
     "month": "%Y-%m",
@@ -58,16 +62,8 @@ def load_file(
 ) -> Dataset:
     """Return the ratings of the file ``path`` as a data set of the file's name; see :func:`read_ratings`."""
     file = Path(path)
-    ratings = read_ratings(
-        file,
-        index_columns=index_columns,
-        value_column=value_column,
-        time_column=time_column,
-        time_bin=time_bin,
-        separator=separator,
-        header=header,
-    )
-    return Dataset(file.stem, ratings, sha256_of(file), str(file))
+    ratings, columns = _read(file, index_columns, value_column, time_column, time_bin, separator, header)
+    return Dataset(file.stem, ratings, sha256_of(file), str(file), columns=columns)
 
 
 def read_ratings(
@@ -95,11 +91,43 @@ def read_ratings(
     cannot be told, for a rating that is no finite number, an index that is empty, a tensor with an index that
     is constant, and ratings that nobody could learn from.
     """
+    return _read(Path(path), index_columns, value_column, time_column, time_bin, separator, header)[0]
+
+
+def read_rows(path: str | PathLike[str], wanted: Sequence[str]) -> pd.DataFrame:
+    """Return all columns of a text with a header, or of a Parquet file: rows of names, not ratings.
+
+    In a text everything stays the text that it is, so that it can be written again as it was; an empty field is
+    missing. The separator is the one by which the header has the columns ``wanted``; that it has them at all is for
+    the caller to check. Raises ``InputError`` for a file that is missing, unreadable or empty.
+    """
+    file = Path(path)
+    if file.suffix.lower() in _PARQUET:
+        table = _inspect(file, None, None)
+    else:
+        header = _first_lines(file, 1)[0]
+        by_separator = {separator: _names(header, separator) for separator in _SEPARATORS}
+        fitting = [separator for separator, names in by_separator.items() if set(wanted) <= set(names)]
+        separator = fitting[0] if fitting else max(by_separator, key=lambda one: len(by_separator[one]))
+        table = _Table(file, by_separator[separator], True, separator)
+    return table.read(list(range(len(table.names))), as_text=True).set_axis(table.names, axis=1)
+
+
+def _read(
+    path: Path,
+    index_columns: Sequence[Column] | None,
+    value_column: Column | None,
+    time_column: Column | None,
+    time_bin: str,
+    separator: str | None,
+    header: bool | None,
+) -> tuple[RatingTensor, tuple[str, ...]]:
+    """Return the ratings, and the names of the modes' columns if there is a header; a time is called as its bin."""
     if time_bin not in TIME_BINS:
         raise InputError(
             f"time_bin is '{time_bin}', but must be one of {', '.join(TIME_BINS)}.{suggest(str(time_bin), TIME_BINS)}"
         )
-    table = _inspect(Path(path), separator, header)
+    table = _inspect(path, separator, header)
     time = None if time_column is None else _position(table, "time_column", time_column)
     indices, value = _choose(table, index_columns, value_column, time)
     frame = table.read([*indices, value] if time is None else [*indices, value, time])
@@ -108,18 +136,14 @@ def read_ratings(
     if time is not None:
         modes.append(_binned(table, frame[time], time, time_bin))
         indices = [*indices, time]
-    if len(modes) > 2:
-        for position, (_, names) in zip(indices, modes, strict=True):
-            if len(names) == 1:
-                raise InputError(
-                    f"{path}: {table.describe(position)} is '{names[0]}' for all ratings, but an index of a tensor "
-                    f"must differ; leave the column out."
-                )
     codes = np.column_stack([code for code, _ in modes])
     labels = tuple(label for _, label in modes)
     ratings = RatingTensor(codes, values, tuple(len(label) for label in labels), labels)
-    ratings.check_usable(str(path))
-    return ratings
+    ratings.check_usable(str(path), [table.describe(position) for position in indices])
+    called = [table.names[position].strip() for position in indices]
+    if time is not None:
+        called[-1] = time_bin
+    return ratings, tuple(called) if table.has_header and len(set(called)) == len(called) else ()
 
 
 @dataclass(frozen=True)
@@ -131,32 +155,39 @@ class _Table:
     has_header: bool
     separator: str | None  # None for Parquet
 
-    def read(self, positions: list[int]) -> pd.DataFrame:
-        """Return the columns at ``positions``, under their positions as names."""
+    def read(self, positions: list[int], as_text: bool = False) -> pd.DataFrame:
+        """Return the columns at ``positions``, under their positions as names; of a text possibly all as text."""
         try:
             if self.separator is None:
                 names = [self.names[position] for position in positions]
                 table = pyarrow.parquet.read_table(self.path, columns=names).select(names)
                 columns: pd.DataFrame = table.to_pandas()
+                if len(columns.columns) < len(names):  # some were an index of pandas
+                    columns = columns.reset_index()[names]
                 return columns.set_axis(positions, axis=1)
             # Only the second colon of "::" is left to skip: pandas is fast with one character only.
             step = len(self.separator)
             # All columns, though few are wanted: then pandas refuses a row with more fields than the first.
-            frame = pd.read_csv(
-                self.path,
-                sep=r"\s+" if self.separator == " " else self.separator[0],
-                header=0 if self.has_header else None,
-                names=range(step * (len(self.names) - 1) + 1),
-                index_col=False,
-                keep_default_na=False,  # somebody may be called "NA"
-                na_values=[""],
-                low_memory=False,
-                encoding="utf-8-sig",
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that it would drop
+                frame = pd.read_csv(
+                    self.path,
+                    sep=r"\s+" if self.separator == " " else self.separator[0],
+                    header=0 if self.has_header else None,
+                    names=range(step * (len(self.names) - 1) + 1),
+                    index_col=False,
+                    keep_default_na=False,  # somebody may be called "NA"
+                    na_values=[""],
+                    dtype=str if as_text else None,
+                    low_memory=False,
+                    encoding="utf-8-sig",
+                )
             return frame[[step * p for p in positions]].rename(columns=lambda name: name // step)
-        except (pd.errors.ParserError, UnicodeDecodeError, pyarrow.ArrowException) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.path}: cannot be read as a table of ratings: {reason}.") from error
+        except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, pyarrow.ArrowException) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            if isinstance(error, pd.errors.ParserWarning):
+                reason = "rows have more fields than the first line"
+            raise InputError(f"{self.path}: cannot be read as a table: {reason}.") from error
 
     def describe(self, position: int) -> str:
         """Return what to call the column at ``position`` in a message."""
@@ -165,17 +196,11 @@ class _Table:
 
 def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
     """Find out which columns a file has."""
-    try:
-        if path.suffix.lower() in _PARQUET:
-            return _Table(path, pyarrow.parquet.read_schema(path).names, True, None)
-        with path.open(encoding="utf-8-sig") as stream:
-            lines = list(islice((line.rstrip("\r\n") for line in stream if line.strip()), _SNIFFED_LINES))
-    except OSError as error:
-        raise InputError(f"{path}: the ratings file cannot be read ({error.strerror or error}).") from error
-    except (UnicodeDecodeError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path}: is neither a text in UTF-8 nor, by name and content, a Parquet file.") from error
-    if not lines:
-        raise InputError(f"{path}: the ratings file is empty.")
+    if path.suffix.lower() in _PARQUET:
+        with _readable(path):
+            names = [name for name in pyarrow.parquet.read_schema(path).names if not _UNNAMED.fullmatch(name)]
+        return _Table(path, names, True, None)
+    lines = _first_lines(path, _SNIFFED_LINES)
     if separator is None:
         separator = next((s for s in _SEPARATORS if len(_fields(lines[0], s)) >= 3), None)
     if separator is None or (len(separator) != 1 and separator != "::"):
@@ -190,6 +215,31 @@ def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
     has_header = not any(_is_number(field) for field in rows[0]) if header is None else header
     names = rows[0] if has_header else [str(position) for position in range(len(rows[0]))]
     return _Table(path, names, has_header, separator)
+
+
+def _first_lines(path: Path, count: int) -> list[str]:
+    """Return the first lines of a text that are not blank, at least one and at most ``count``."""
+    with _readable(path), path.open(encoding="utf-8-sig") as stream:
+        lines = list(islice((line.rstrip("\r\n") for line in stream if line.strip()), count))
+    if not lines:
+        raise InputError(f"{path}: the file is empty.")
+    return lines
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise ``InputError`` for what goes wrong when a file is opened."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read ({error.strerror or error}).") from error
+    except (UnicodeDecodeError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path}: is neither a text in UTF-8 nor, by name and content, a Parquet file.") from error
+
+
+def _names(header: str, separator: str) -> list[str]:
+    """Return the columns' names in a header."""
+    return [field.strip() for field in _fields(header, separator)]
 
 
 def _fields(line: str, separator: str) -> list[str]:

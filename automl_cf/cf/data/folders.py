@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
-from automl_cf.cf.ratings import RatingTensor
 from automl_cf.errors import InputError
 
 _MARKS = {"tensor_shape.txt": "costco", "*-edges.csv": "youtube"}
@@ -37,19 +34,3 @@ def folder_with(name: str, folder: str | PathLike[str] | None, files: Sequence[s
     if missing:
         raise InputError(f"data set '{name}': {path} has no {' and no '.join(missing)}, but must have {wanted}.")
     return path
-
-
-def check_tensor(ratings: RatingTensor, what: str) -> None:
-    """Raise ``InputError``, calling the ratings ``what``, if nobody can learn from them as from a tensor.
-
-    To what :meth:`RatingTensor.check_usable` wants it adds that no mode of a tensor may be constant.
-    """
-    ratings.check_usable(what)
-    for mode in range(ratings.order if ratings.order > 2 else 0):
-        if np.ptp(ratings.indices[:, mode]) == 0:
-            row = ratings.indices[0, mode]
-            name = row if ratings.labels is None else ratings.labels[mode][row]
-            raise InputError(
-                f"{what}: index {mode + 1} is '{name}' for all ratings, but an index of a tensor must differ; "
-                f"leave it out."
-            )

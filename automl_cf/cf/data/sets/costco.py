@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from automl_cf.cf.data.cache import sha256_of
 from automl_cf.cf.data.dataset import Dataset, datasets, joint_sha256
-from automl_cf.cf.data.folders import check_tensor, folder_with
+from automl_cf.cf.data.folders import folder_with
 from automl_cf.cf.ratings import FloatArray, IntArray, RatingTensor
 from automl_cf.errors import InputError
 
@@ -40,7 +40,7 @@ def costco(*, folder: str | PathLike[str] | None = None) -> Dataset:
     indices, values = np.concatenate([i for i, _ in read]), np.concatenate([v for _, v in read])
     order = np.lexsort(indices.T[::-1])
     ratings = RatingTensor(indices[order], values[order], shape)
-    check_tensor(ratings, str(path))
+    ratings.check_usable(str(path))
     files = [_SHAPE, *(part + end for part in parts for end in (_INDICES, _VALUES))]
     digest = joint_sha256({file: sha256_of(path / file) for file in files})
     return Dataset(path.resolve().name, ratings, digest, str(path))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from automl_cf.cf.data.cache import sha256_of
 from automl_cf.cf.data.dataset import Dataset, datasets, joint_sha256
-from automl_cf.cf.data.folders import check_tensor, folder_with
+from automl_cf.cf.data.folders import folder_with
 from automl_cf.cf.ratings import FloatArray, RatingTensor
 from automl_cf.errors import InputError
 
@@ -56,7 +56,7 @@ def youtube(
     shape = (len(chosen), len(columns), len(kinds))
     labels = (chosen, columns, np.arange(1, len(kinds) + 1))
     ratings = RatingTensor(entries, np.concatenate(values), shape, labels)
-    check_tensor(ratings, str(path))
+    ratings.check_usable(str(path))
     digest = joint_sha256({file: sha256_of(path / file) for file in _FILES})
     return Dataset("youtube", ratings, digest, str(path))
 
