@@ -1,11 +1,11 @@
 """The result of a run in Markdown."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from automl_cf.analysis.curves import CLOCKS
+from automl_cf.analysis.markdown import bullets, escape, table
 from automl_cf.analysis.output import whole_file
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.tables import (
@@ -70,17 +70,17 @@ def _heading(run: Run) -> list[str]:
         f"engine: {_listed(cells['engine'])}; {len(cells)} cells: {states}."
     )
     figure = ["![Test error against time](curve.svg)"] if (run.path / "curve.svg").exists() else []
-    return [f"# {_escape(str(run.study.get('name', 'study')))}", _escape(line), *figure]
+    return [f"# {escape(str(run.study.get('name', 'study')))}", escape(line), *figure]
 
 
 def _results(run: Run) -> list[str]:
     sections = []
     for dataset, dim, rows in groups(final_table(run), "dataset", "dim"):
-        title = f"## {_escape(dataset)}, dimension {dim}"
-        sections += [title, _table(score_columns(rows)), _table(search_columns(rows))]
+        title = f"## {escape(dataset)}, dimension {dim}"
+        sections += [title, table(score_columns(rows)), table(search_columns(rows))]
         ranks = ranking_columns(rows)
         if len(ranks):
-            sections += [_table(ranks), _RANKING]
+            sections += [table(ranks), _RANKING]
     return [*sections, _READING]
 
 
@@ -93,7 +93,7 @@ def _problems(run: Run, cells: pd.DataFrame) -> list[str]:
             kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
             lines.append(f"{searcher}: {bad.sum()} of {len(trials)} trials gave no result ({kinds})")
     lines += [f"{left_out['name']} was left out: {left_out['reason']}" for left_out in run.study.get("skipped", ())]
-    return ["## What went wrong", _bullets(lines)] if lines else []
+    return ["## What went wrong", bullets(lines)] if lines else []
 
 
 def _warnings(cells: pd.DataFrame) -> list[str]:
@@ -117,7 +117,7 @@ def _warnings(cells: pd.DataFrame) -> list[str]:
             f"The calibration before each cell took {fastest:.3g} to {slowest:.3g} s: the machine was not "
             "equally fast for all cells, so differences in seconds by such a factor mean nothing."
         )
-    return ["## Warnings", _bullets(lines)] if lines else []
+    return ["## Warnings", bullets(lines)] if lines else []
 
 
 def _times(run: Run) -> list[str]:
@@ -127,9 +127,9 @@ def _times(run: Run) -> list[str]:
     return [
         "## Where the time went",
         "Mean seconds per started cell, by kind; *retrain* is for all that was scored, not the result alone.",
-        _table(shown),
+        table(shown),
         "What the clocks of the curves include:",
-        _bullets(f"{clock.label}: {clock.includes}." for clock in CLOCKS.values()),
+        bullets(f"{clock.label}: {clock.includes}." for clock in CLOCKS.values()),
     ]
 
 
@@ -147,7 +147,7 @@ def _every_cell(cells: pd.DataFrame) -> list[str]:
             "Id": cells["final_id"].fillna("-"),
         }
     )
-    return ["## Every cell", _table(shown)]
+    return ["## Every cell", table(shown)]
 
 
 def _rerun(run: Run) -> list[str]:
@@ -165,21 +165,3 @@ def _decimals(values: pd.Series) -> list[str]:
 
 def _listed(values: pd.Series) -> str:
     return ", ".join(str(value) for value in values.dropna().sort_values().unique())
-
-
-def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
-
-
-def _table(frame: pd.DataFrame) -> str:
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(_escape, row))} |" for row in rows)
-
-
-def _escape(text: str) -> str:
-    """Return a text that Markdown shows as it is, on one line: names and messages may hold anything."""
-    marks = {"\\": "\\\\", "&": "&amp;", "<": "&lt;", "|": "\\|", "`": "\\`", "*": "\\*", "](": "]\\("}
-    text = " ".join(text.split())
-    for mark, shown in marks.items():
-        text = text.replace(mark, shown)
-    return text

@@ -13,8 +13,9 @@ from automl_cf.analysis.output import whole_file
 from automl_cf.analysis.run import CELL, RANKING, Run, groups
 from automl_cf.analysis.statistics import paired_differences, t_interval
 
-BASELINES = ("bias-only", "single-op", "random")
+BASELINES = ("bias-only", "single-op", "biased-mf", "random")
 """The searchers that others are compared with; `single-op` chose its operation by validation itself."""
+_ALWAYS = BASELINES[:2]  # shown as missing, where they were not run
 
 _MEANS = {"rmse_std": "{:.4f}", "rmse": "{:#.5g}", "truth_rmse": "{:#.4g}", "optimism": "{:+.4f}"}
 """The columns whose means over seeds are reported with an interval, and how they are shown."""
@@ -122,7 +123,7 @@ def score_columns(table: pd.DataFrame) -> pd.DataFrame:
     if table["truth_rmse"].notna().any():
         shown["Noise-free RMSE"] = _with_interval(table, "truth_rmse")
     for baseline in BASELINES:
-        if baseline != "random" or table[_versus(baseline)].notna().any():
+        if baseline in _ALWAYS or table[_versus(baseline)].notna().any():
             shown[f"Minus {baseline}"] = _with_interval(table, _versus(baseline))
     return pd.DataFrame(shown)
 
