@@ -9,7 +9,9 @@ from typing import Any
 __version__ = metadata.version("automl-cf")
 
 # public name -> the module that defines it
-_LAZY: dict[str, str] = dict.fromkeys(("compare", "load", "report", "resume", "run_study"), "automl_cf.api")
+_LAZY: dict[str, str] = dict.fromkeys(
+    ("compare", "load", "published", "report", "resume", "run_study", "verdicts"), "automl_cf.api"
+)
 _LAZY["AutoCF"] = "automl_cf.estimator"
 _LAZY["PortableModel"] = "automl_cf.cf.portable"
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from automl_cf.analysis.run import Run
 from automl_cf.events import Event
 from automl_cf.suite import run as suite_run
@@ -48,6 +50,20 @@ def report(folder: Path | str) -> Run:
 def load(folder: Path | str) -> Run:
     """A stored run."""
     return Run.load(Path(folder))
+
+
+def published(run: Run | Path | str) -> pd.DataFrame:
+    """What the paper publishes beside what a stored run found; see `analysis.published.side_by_side`."""
+    from automl_cf.analysis.published import side_by_side
+
+    return side_by_side(run if isinstance(run, Run) else load(run))
+
+
+def verdicts(run: Run | Path | str, against: str | None = None, effect: float | None = None) -> pd.DataFrame:
+    """Which searchers of a stored run are better, worse, equivalent or undecided; see `analysis.verdicts.verdicts`."""
+    from automl_cf.analysis import verdicts as analysis
+
+    return analysis.verdicts(run if isinstance(run, Run) else load(run), against, effect)
 
 
 def compare(

@@ -38,6 +38,9 @@ COMMANDS = [
     ["new"],
     ["export"],
     ["predict"],
+    ["recommend"],
+    ["published"],
+    ["verdict"],
 ]
 
 

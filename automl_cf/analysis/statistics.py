@@ -64,7 +64,7 @@ def paired_differences(
             f"There is no searcher '{against}' to compare with.{suggest(against, known)} "
             f"Known: {', '.join(known) or 'none'}."
         )
-    _check_pairs(scores)
+    check_pairs(scores)
     rows = []
     for dataset, dim, panel in groups(scores, "dataset", "dim"):
         by_seed = panel.pivot(index="seed", columns="searcher", values=value).sort_index()
@@ -90,7 +90,8 @@ def paired_differences(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _check_pairs(scores: pd.DataFrame) -> None:
+def check_pairs(scores: pd.DataFrame) -> None:
+    """Raise InputError if a cell comes twice, or if the cells of a seed were run on different splits."""
     repeated = scores[scores.duplicated(["dataset", "dim", "searcher", "seed"])]
     if len(repeated):
         row = repeated.iloc[0]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from automl_cf import __version__
-from automl_cf.cli import check, data, doctor, listing, new
+from automl_cf.cli import check, data, doctor, listing, new, published, verdict
 from automl_cf.cli import compare as comparing
 from automl_cf.cli.errors import guarded
 
@@ -250,6 +250,48 @@ def predict(
     models.predict(model, file, out)
 
 
+@app.command()
+@guarded
+def recommend(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, as export writes it.", metavar="MODEL")],
+    users: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Users, separated by commas or repeated.", show_default="all that it knows", metavar="NAME,..."
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", "-n", help="How many items for each user.", metavar="N")] = 10,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For a model of more than users and items: a further column's name; may be repeated.",
+            show_default="the mean of those that are known",
+            metavar="COLUMN=NAME",
+        ),
+    ] = None,
+    seen: Annotated[
+        Path | None,
+        typer.Option(help="CSV, TSV or Parquet file with users and items that are to be left out.", metavar="FILE"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet file to write; else CSV on standard output.", metavar="FILE"),
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Recommend to each user the items with the highest predictions.
+
+    A user that the model does not know counts as the mean of the known.
+    """
+    from automl_cf import plugins
+    from automl_cf.cli import model as models
+
+    plugins.load(plugin or ())
+    models.recommend(model, users or (), n, context or (), seen, out)
+
+
+app.command("published")(guarded(published.published))
+app.command("verdict")(guarded(verdict.verdict))
 app.command("list")(guarded(listing.list_all))
 app.command("check")(guarded(check.check))
 app.command("new")(guarded(new.new))

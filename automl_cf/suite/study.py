@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -143,6 +143,17 @@ class Scoring(_Part):
     top_k: int = Field(default=1, gt=0)
 
 
+class Analysis(_Part):
+    """What the analysis is told; no result depends on it.
+
+    `smallest_effect`: the smallest difference of test `rmse_std` that matters; `thresholds`: test `rmse_std` to which
+    the time is taken.
+    """
+
+    smallest_effect: float = Field(default=0.002, gt=0, allow_inf_nan=False)
+    thresholds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
+
+
 class Resources(_Part):
     """Where cells run. `workers` 0: one per core. `device` is a torch device; GPUs may be fractions."""
 
@@ -173,6 +184,7 @@ class Study(_Part):
     space: SpaceEntry = SpaceEntry()
     scoring: Scoring = Scoring()
     resources: Resources = Resources()
+    analysis: Analysis = Analysis()
     skipped: tuple[Skipped, ...] = ()
     plugins: tuple[PluginEntry, ...] = ()
 
