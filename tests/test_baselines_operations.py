@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import random_data, tiny_task
 
-from automl_cf.cf.baselines.form import train_form
+from automl_cf.cf.baselines import BASELINES
+from automl_cf.cf.baselines.form import FormModel, train_form
 from automl_cf.cf.baselines.operation import operation_form
+from automl_cf.cf.fused import FusedModel
 from automl_cf.cf.interaction import train_interaction
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.models import Candidate, train, train_all
@@ -89,3 +91,26 @@ def test_the_batched_engine_takes_them(name):
         train_all([candidate], tiny_task(precision="float64", engine=e), NullMeter()) for e in ("batched", "reference")
     ]
     assert fits[0][0].curve == pytest.approx(fits[1][0].curve, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["altgrad", "minus", "conv", "outer"])
+def test_on_the_fused_engine_they_are_its_interaction_functions(name):
+    fused, reference = (tiny_task(precision="float64", engine=engine) for engine in ("fused", "reference"))
+    architecture = Architecture({"model": name})
+    fit, expected = (train(architecture, task, NullMeter(), l2=1e-2) for task in (fused, reference))
+    assert isinstance(fit.model, FusedModel)
+    assert fit.curve == pytest.approx(expected.curve, abs=1e-9)
+    indices = fused.data.valid.indices
+    predicted = fit.model.predict(indices)
+    assert predicted == pytest.approx(expected.model.predict(indices), abs=1e-9)
+    assert BASELINES[name].restore(*fit.model.parts()).predict(indices) == pytest.approx(predicted, abs=1e-9)
+
+
+def test_outer_of_three_modes_trains_without_kernels():
+    data = random_data((4, 3, 5))
+    fits = [
+        train(Architecture({"model": "outer"}), tiny_task(data, precision="float64", engine=e), NullMeter(), l2=1e-2)
+        for e in ("fused", "reference")
+    ]
+    assert isinstance(fits[0].model, FormModel)
+    assert fits[0].curve == fits[1].curve

@@ -11,9 +11,9 @@ from small_runs import counted_events, small_study
 from automl_cf.cf.ensemble import EnsembleModel, ensemble, members_of, select
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.models import train
-from automl_cf.cf.training import settled
 from automl_cf.cf.portable import PortableModel, train_on_all
 from automl_cf.cf.problem import Evaluation
+from automl_cf.cf.training import settled
 from automl_cf.errors import InputError
 from automl_cf.spaces import Architecture, interaction_space
 from automl_cf.suite import run

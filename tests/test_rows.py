@@ -26,6 +26,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "zero_like": (lambda x, y: rows.zero_like(x), lambda x, y: np.zeros_like(x)),
     "fma": (lambda x, y: rows.fma(x, y, rows.fma(x, 3.0, 1.0)), lambda x, y: x * y + 3 * x + 1),
     "where_less": (lambda x, y: rows.where_less(x, y, y, -1.0), lambda x, y: np.where(x < y, y, -1)),
+    "rotated": (lambda x, y: rows.rotated(x), lambda x, y: np.roll(x, 1)),
     "numbers compared": (lambda x, y: rows.where_less(0.0, x, x, y), lambda x, y: np.where(x > 0, x, y)),
 }
 

@@ -1,7 +1,8 @@
 """The fused CPU engine: the reference engine's training and supernet on Numba kernels, on the CPU.
 
-Same algorithm, same random streams: in float64 both engines agree to rounding. An operation without a kernel or a GPU
-needs `training.engine = "reference"`.
+Same algorithm, same random streams: in float64 both engines agree to rounding. It has all the operations of
+operations.py and their compositions, but no concat or outer of more than two terms. These, an operation of one's own or
+a GPU need `training.engine = "reference"` or `"batched"`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +22,19 @@ from automl_cf.cf.interaction import InteractionFunction, operations_of
 from automl_cf.cf.meter import Meter, NullMeter
 from automl_cf.cf.metrics import rmse
 from automl_cf.cf.operations import operations
+from automl_cf.cf.predictor import LINEAR
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.cf.shuffle import shuffled
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training, train_until_best
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
-from automl_cf.spaces.formula import CONCAT, Term
+from automl_cf.spaces.formula import CONCAT, Formula, Term
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]  # one per mode
+
+_WIDER = (CONCAT, "outer")  # operations whose result is longer than an embedding
 
 _packed: "WeakKeyDictionary[RatingTensor, dict[Any, tuple[Array, Array]]]" = WeakKeyDictionary()
 """Parts as the kernels take them: several supernets on the same ratings share one copy."""
@@ -54,10 +58,11 @@ class FusedTables:
         counts = [data.train.counts(mode) for mode in range(order)]
         tables = [rng.normal(0.0, training.init_scale, (n, dim)).astype(self.dtype) for n in shape]
         firsts = np.cumsum([0, *(_slots(n, dim) for n in shape)])
-        ws = np.zeros((len(names), 2 * dim), self.dtype)
-        for row, name in zip(ws, names, strict=True):
-            w = rng.normal(size=operations.get(name).width(dim, order))
-            row[: len(w)] = w / np.linalg.norm(w)
+        widths = [operations.get(name).width(dim, order) for name in names]
+        ws = np.zeros((len(names), max(2 * dim, *widths)), self.dtype)
+        for row, width in zip(ws, widths, strict=True):
+            w = rng.normal(size=width)
+            row[:width] = w / np.linalg.norm(w)
         self.state = kernels.State(
             width=(0,) * dim,
             modes=tuple(map(self._mode, tables, counts, firsts.tolist())),
@@ -71,7 +76,7 @@ class FusedTables:
             grads=np.empty(0, self.dtype),
             places=np.empty((2 * order - 2, 0), np.uint32),
             error=np.empty(0, self.dtype),
-            gw=np.zeros(2 * dim, self.dtype),
+            gw=np.zeros(ws.shape[1], self.dtype),
         )
 
     def for_batches_of(self, size: int) -> kernels.State:
@@ -184,7 +189,9 @@ def train_fused(
     """What `train_interaction` does, on the fused engine. Raises InputError for what it has no kernel for."""
     names = operations_of(architecture)
     order = data.train.order
-    InteractionFunction.of(architecture, order, torch.float64, "cpu")  # refuses what makes no sense
+    function = InteractionFunction.of(architecture, order, torch.float64, "cpu")  # refuses what makes no sense
+    if function.predictor is not LINEAR:
+        raise InputError(f"training.engine is 'fused', which has no kernel for predictor '{function.predictor.name}'.")
     with meter.timed("train"):
         model = FusedTables(names, data, training, dim, rng, l2)
         indices, y = model.part(data.train)
@@ -240,6 +247,11 @@ def program(names: Sequence[str], order: int) -> Array:
     return np.array([_steps(name, order) for name in names], np.int64)
 
 
+def has_kernel(formula: Formula) -> bool:
+    """Whether there is a kernel for the outermost operation: a step has two operands, and only the last is wider."""
+    return formula.operation in kernels.CODES and (formula.operation not in _WIDER or len(formula.parts) == 2)
+
+
 def _steps(name: str, order: int) -> list[tuple[int, int, int]]:
     operations.get(name)  # an unknown one is refused as such
     steps: list[tuple[int, int, int]] = []
@@ -248,9 +260,8 @@ def _steps(name: str, order: int) -> list[tuple[int, int, int]]:
         """Where to find the term, after the steps that make it, two operands each."""
         if isinstance(term, int):
             return term - 1
-        wide = term.operation == CONCAT and len(term.parts) > 2
-        if term.operation not in kernels.CODES or wide:
-            of = f" of {order} modes" if wide else ""
+        if not has_kernel(term):
+            of = f" of {order} modes" if term.operation in kernels.CODES else ""
             raise InputError(
                 f"training.engine is 'fused', which has no kernel for operation '{term.operation}'{of}; it needs "
                 'engine = "reference" or "batched".'

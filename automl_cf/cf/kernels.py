@@ -4,7 +4,9 @@ They compute what the reference engine computes, operation by operation the same
 
 An operation of `order` modes is a program of order - 1 *steps*, each of which joins two operands: the modes, and the
 results of the steps before. A matrix needs one step; plus(multiply(1,2),3) has the steps (multiply, 0, 1), whose
-result is operand 3, and (plus, 3, 2). The last step is never stored, but multiplied by w at once.
+result is operand 3, and (plus, 3, 2). The last step is never stored, but multiplied by w at once. What that makes of
+conv and outer is a bilinear form: the sum over i and j of u_i v_j times one of the weights w (`_place`), so both are
+computed as such.
 
 What makes them fast: the rows that a batch touches are copied together (each gets a *slot*), transformed by the
 element-wise networks once each, and written back once; a row is one SIMD value (rows.py) as long as `width`, a
@@ -17,10 +19,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from automl_cf.cf.rows import exp2, fma, load, maximum, minimum, sqrt, store, total, where_less, zero_like
+from automl_cf.cf.rows import exp2, fma, load, maximum, minimum, rotated, sqrt, store, total, where_less, zero_like
 
-MULTIPLY, PLUS, MIN, MAX, CONCAT = range(5)
-CODES = {"multiply": MULTIPLY, "plus": PLUS, "min": MIN, "max": MAX, "concat": CONCAT}
+MULTIPLY, PLUS, MIN, MAX, CONCAT, MINUS, CONV, OUTER = range(8)
+CODES = {
+    "multiply": MULTIPLY,
+    "plus": PLUS,
+    "min": MIN,
+    "max": MAX,
+    "concat": CONCAT,
+    "minus": MINUS,
+    "conv": CONV,
+    "outer": OUTER,
+}
 SIGMOID, TANH, RELU = range(3)
 ACTIVATION_CODES = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU}
 EXPECTED, TOUCHED, UNSQUARED = range(3)
@@ -57,9 +68,9 @@ class Mode(NamedTuple):
 class State(NamedTuple):
     """A model or supernet as the kernels take it.
 
-    `width`: see above; `ws` one predictor per row (as wide as concat's), `wsums` Adagrad's sums; `steps` their
-    operations, (predictors, order - 1, 3): a step's code and its two operands; `step` Adagrad's learning rate and
-    epsilon; `penalty` and `l2`.
+    `width`: see above; `ws` one predictor per row (as wide as concat's, or as outer's where that is among them),
+    `wsums` Adagrad's sums; `steps` their operations, (predictors, order - 1, 3): a step's code and its two operands;
+    `step` Adagrad's learning rate and epsilon; `penalty` and `l2`.
 
     The rest is scratch memory. `value` and `grads`, one vector of all slots' elements each: those of the modes, and
     after them those of the results of steps, one for each rating; `places`, (operands, batch), the slots by rating of
@@ -162,8 +173,69 @@ def _network_gradient(mode: Mode, elements: int, vector: Any, activation: int) -
 
 
 @_part
+def _place(dim: int, operation: int, i: int, j: int) -> int:
+    """Where w has what the product of element i of the one row and element j of the other is multiplied by."""
+    if operation == OUTER:
+        return i * dim + j
+    return i + j if i + j < dim else i + j - dim
+
+
+@_part
+def _matrix(dim: int, operation: int, w: Any) -> Any:
+    """w as the matrix of a bilinear form, and its transpose: a vector of all their elements each."""
+    matrix, transposed = np.empty(dim * dim, w.dtype), np.empty(dim * dim, w.dtype)
+    for i in range(dim):
+        for j in range(dim):
+            matrix[i * dim + j] = transposed[j * dim + i] = w[_place(dim, operation, i, j)]
+    return matrix, transposed
+
+
+@_part
+def _add_bilinear_scores(
+    width: Any, operation: int, w: Any, weight: Any, rows: Any, lu: Any, ri: Any, out: Any
+) -> None:
+    """`_add_scores` for conv and outer."""
+    dim = len(width)
+    matrix, _ = _matrix(dim, operation, w)
+    for b in range(len(lu)):
+        u, y = lu[b] * dim, load(rows, ri[b] * dim, width)
+        by_y = zero_like(y)
+        for i in range(dim):
+            by_y = fma(load(matrix, i * dim, width), rows[np.uint64(u + i)], by_y)
+        out[b] += weight * total(by_y * y)
+
+
+@_part
+def _bilinear_backward(
+    width: Any, operation: int, w: Any, rows: Any, lu: Any, ri: Any, error: Any, scale: Any, grads: Any, gw: Any
+) -> None:
+    """`_backward` for conv and outer."""
+    dim = len(width)
+    matrix, transposed = _matrix(dim, operation, w)
+    by_matrix = np.zeros_like(matrix)
+    for b in range(len(lu)):
+        u, v, e = lu[b] * dim, ri[b] * dim, scale * error[b]
+        y = load(rows, v, width) * e
+        by_x, by_y = zero_like(y), zero_like(y)
+        for i in range(dim):
+            x_i, y_i = rows[np.uint64(u + i)], rows[np.uint64(v + i)]
+            by_x = fma(load(transposed, i * dim, width), y_i, by_x)
+            by_y = fma(load(matrix, i * dim, width), x_i, by_y)
+            store(by_matrix, i * dim, fma(y, x_i, load(by_matrix, i * dim, width)))
+        store(grads, u, fma(by_x, e, load(grads, u, width)))
+        store(grads, v, fma(by_y, e, load(grads, v, width)))
+    gw[:] = 0
+    for i in range(dim):
+        for j in range(dim):
+            gw[_place(dim, operation, i, j)] += by_matrix[i * dim + j]
+
+
+@_part
 def _add_scores(width: Any, operation: int, w: Any, weight: Any, rows: Any, lu: Any, ri: Any, out: Any) -> None:
     """out[b] += weight * w . O(row lu[b], row ri[b]) for every rating of the batch."""
+    if operation >= CONV:
+        _add_bilinear_scores(width, operation, w, weight, rows, lu, ri, out)
+        return
     dim = len(width)
     first, second = load(w, 0, width), load(w, dim, width)
     for b in range(len(lu)):
@@ -176,6 +248,8 @@ def _add_scores(width: Any, operation: int, w: Any, weight: Any, rows: Any, lu: 
             score = total(first * minimum(x, y))
         elif operation == MAX:
             score = total(first * maximum(x, y))
+        elif operation == MINUS:
+            score = total(first * (x - y))
         else:
             score = total(fma(first, x, second * y))
         out[b] += weight * score
@@ -186,6 +260,9 @@ def _backward(
     width: Any, operation: int, w: Any, rows: Any, lu: Any, ri: Any, error: Any, scale: Any, grads: Any, gw: Any
 ) -> None:
     """Add the gradients with respect to the rows, and write that of w; dLoss/dScore is scale * error."""
+    if operation >= CONV:
+        _bilinear_backward(width, operation, w, rows, lu, ri, error, scale, grads, gw)
+        return
     dim = len(width)
     first, second = load(w, 0, width), load(w, dim, width)
     by_first, by_second = zero_like(first), zero_like(first)
@@ -198,6 +275,8 @@ def _backward(
             by_x, by_y, by_first = by_x * y, by_y * x, fma(x * y, e, by_first)
         elif operation == PLUS:
             by_first = fma(x + y, e, by_first)
+        elif operation == MINUS:
+            by_y, by_first = first * -e, fma(x - y, e, by_first)
         elif operation == CONCAT:
             by_y, by_first, by_second = second * e, fma(x, e, by_first), fma(y, e, by_second)
         elif operation == MIN:
@@ -213,8 +292,39 @@ def _backward(
 
 
 @_part
+def _convolve(width: Any, rows: Any, lu: Any, ri: Any, results: Any) -> None:
+    """`_join` for conv: the sum over l of u_l times v turned by l places."""
+    dim = len(width)
+    for b in range(len(lu)):
+        u, turned = lu[b] * dim, load(rows, ri[b] * dim, width)
+        joined = zero_like(turned)
+        for l in range(dim):  # noqa: E741
+            joined = fma(turned, rows[np.uint64(u + l)], joined)
+            turned = rotated(turned)
+        store(rows, results[b] * dim, joined)
+
+
+@_part
+def _deconvolve(width: Any, rows: Any, lu: Any, ri: Any, results: Any, grads: Any) -> None:
+    """`_part_again` for conv: a gradient is the sum over l of the other's l-th element times g turned back by l."""
+    dim = len(width)
+    for b in range(len(lu)):
+        u, v, turned = lu[b] * dim, ri[b] * dim, rotated(load(grads, results[b] * dim, width))
+        by_x, by_y = zero_like(turned), zero_like(turned)
+        for l in range(dim - 1, -1, -1):  # noqa: E741 # once around: to turn by one is to turn back by dim - 1
+            by_x = fma(turned, rows[np.uint64(v + l)], by_x)
+            by_y = fma(turned, rows[np.uint64(u + l)], by_y)
+            turned = rotated(turned)
+        store(grads, u, load(grads, u, width) + by_x)
+        store(grads, v, load(grads, v, width) + by_y)
+
+
+@_part
 def _join(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results: Any) -> None:
     """Row results[b] becomes O(row lu[b], row ri[b]), for every rating of the batch."""
+    if operation == CONV:
+        _convolve(width, rows, lu, ri, results)
+        return
     dim = len(width)
     for b in range(len(lu)):
         x, y = load(rows, lu[b] * dim, width), load(rows, ri[b] * dim, width)
@@ -224,6 +334,8 @@ def _join(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results: Any)
             joined = x + y
         elif operation == MIN:
             joined = minimum(x, y)
+        elif operation == MINUS:
+            joined = x - y
         else:
             joined = maximum(x, y)
         store(rows, results[b] * dim, joined)
@@ -232,6 +344,9 @@ def _join(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results: Any)
 @_part
 def _part_again(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results: Any, grads: Any) -> None:
     """Add the gradients with respect to the rows that `_join` joined, from those with respect to the results."""
+    if operation == CONV:
+        _deconvolve(width, rows, lu, ri, results, grads)
+        return
     dim = len(width)
     for b in range(len(lu)):
         u, v = lu[b] * dim, ri[b] * dim
@@ -243,6 +358,8 @@ def _part_again(width: Any, operation: int, rows: Any, lu: Any, ri: Any, results
             by_x, by_y = where_less(x, y, g, 0.0), where_less(x, y, 0.0, g)
         elif operation == MAX:
             by_x, by_y = where_less(x, y, 0.0, g), where_less(x, y, g, 0.0)
+        elif operation == MINUS:
+            by_y = g * -1.0
         store(grads, u, load(grads, u, width) + by_x)
         store(grads, v, load(grads, v, width) + by_y)
 
@@ -397,14 +514,15 @@ def _update_rows(s: State, mode: Mode, n: int, size: Any, transformed: bool) -> 
 @_part
 def _update_predictor(s: State, m: int) -> None:
     """Adagrad on predictor m, and the nearest w with norm at most 1 (equation 5)."""
-    norm = s.step[0] * 0
-    for i in range(s.ws.shape[1]):
+    dim, norm = len(s.width), s.step[0] * 0
+    length = dim * dim if s.steps[m, len(s.modes) - 2, 0] == OUTER else 2 * dim
+    for i in range(length):
         g = s.gw[i]
         s.wsums[m, i] += g * g
         s.ws[m, i] -= s.step[0] * g / (np.sqrt(s.wsums[m, i]) + s.step[1])
         norm += s.ws[m, i] * s.ws[m, i]
     if norm > 1:
-        for i in range(s.ws.shape[1]):
+        for i in range(length):
             s.ws[m, i] /= np.sqrt(norm)
 
 

@@ -6,7 +6,8 @@ returns (n, width); `width` says how many numbers come out, hence how long the p
 
 The paper's space has the first five; minus, conv and outer stand in its Table 1 and Figure 6(c) only, since they cost
 more or are no better (section 3.2). Under a linear predictor minus is plus with the signs of all but the first mode
-turned.
+turned, and conv is outer with weights that it shares: w_k for all u_i v_j with i + j = k, or k + dim. All engines have
+all eight (the fused one no concat or outer of more than two terms).
 """
 
 from collections.abc import Callable, Sequence

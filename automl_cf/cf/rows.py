@@ -202,6 +202,17 @@ def total(typing: Any, row: Any) -> Any:
 
 
 @intrinsic
+def rotated(typing: Any, row: Any) -> Any:
+    """Every element one place further, the last one first."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        before = [(i - 1) % row.length for i in range(row.length)]
+        return builder.shuffle_vector(args[0], args[0], ir.Constant(ir.VectorType(ir.IntType(32), row.length), before))
+
+    return row(row), build
+
+
+@intrinsic
 def _power_of_two(typing: Any, row: Any) -> Any:
     """2^x for whole numbers x within the exponent's range, written into the bits of the exponent."""
     bits, mantissa, bias = (32, 23, 127) if row.dtype == types.float32 else (64, 52, 1023)

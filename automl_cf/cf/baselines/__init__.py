@@ -22,12 +22,12 @@ from automl_cf.cf.baselines.outside import SampledFm, train_myfm, train_surprise
 from automl_cf.cf.baselines.settings import check_order, whole, with_learning_rate, yes
 from automl_cf.cf.baselines.svdpp import train_svdpp
 from automl_cf.cf.baselines.tucker import tucker_form
-from automl_cf.cf.fused import train_fused
+from automl_cf.cf.fused import has_kernel, train_fused
 from automl_cf.cf.interaction import InteractionModel
-from automl_cf.cf.kernels import CODES
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Fit, Model, Training
 from automl_cf.spaces.architecture import Architecture
+from automl_cf.spaces.formula import over
 
 Arrays = Mapping[str, NDArray[Any]]
 FormOf = Callable[[Architecture, int, int], Form]  # (architecture, dim, order)
@@ -65,13 +65,13 @@ def _of_form(form_of: FormOf) -> Baseline:
 
 
 def _of_operation(name: str) -> Baseline:
-    """One operation without networks; on the study's fused engine, if that has a kernel for it."""
+    """One operation without networks; on the study's fused engine, unless that has no kernel: outer of three modes."""
     on_torch = _of_form(lambda architecture, dim, order: operation_form(name, dim, order))
 
     def train(
         architecture: Architecture, data: SearchData, training: Training, *, device: str = "cpu", **how: Any
     ) -> Fit:
-        if training.engine == "fused" and name in CODES:
+        if training.engine == "fused" and has_kernel(over(name, data.train.order)):
             own = with_learning_rate(architecture, training)
             return train_fused(Architecture({"operation": name}), data, own, **how)
         return on_torch.train(architecture, data, training, device=device, **how)
