@@ -1,7 +1,7 @@
 """Planted fixtures: small data sets with known truth, on which `sif-robust` is checked against that truth.
 
 Run as `python -m automl_cf.benchmarks.fixtures [accept|search]`; writes fixtures.csv (every training's error) and
-fixtures.md (the verdicts) to results/fixtures.
+fixtures.md (the verdicts) to results/fixtures. `benchmarks/tensor_fixtures.py` has the same for tensors.
 
 `accept` tables each operation with the planted element-wise networks, trained from 10 initialisations under the
 common protocol and scored by its RMSE against the noise-free targets of the held-out part, in standard deviations of
@@ -30,6 +30,7 @@ one; for min and max a sign that the truth needs and w lacks is a bad basin, for
 import argparse
 import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,8 +40,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from automl_cf.cf.compositions import is_composition
 from automl_cf.cf.data import Dataset, plant
 from automl_cf.cf.meter import NullMeter
+from automl_cf.cf.metrics import rmse
 from automl_cf.cf.models import TrainingTask, train_over_grid
 from automl_cf.cf.problem import Problem
 from automl_cf.cf.splits import Split, random_split
@@ -48,10 +51,12 @@ from automl_cf.cf.training import Training
 from automl_cf.errors import InputError
 from automl_cf.searchers import OneShotSearcher, SearchTask, build
 from automl_cf.spaces.architecture import Architecture
-from automl_cf.spaces.interaction import OPERATIONS, interaction_space
+from automl_cf.spaces.formula import Formula, over, parse
+from automl_cf.spaces.space import Space
+from automl_cf.spaces.views.relaxation import relax
 from automl_cf.suite.streams import stream
+from automl_cf.suite.study import SpaceEntry
 
-CLASSES = (("multiply",), ("plus", "concat"), ("min", "max"))  # operations that express the same functions
 INITIALISATIONS = 10
 SEARCHES = 10
 ACCEPTABLE = 1.05  # times the best operation's RMSE, at most
@@ -62,7 +67,20 @@ ENOUGH = 3  # fixtures that must be accepted
 
 # Some 3,600 training ratings: smaller batches than for real data, and as many epochs as convergence takes.
 TRAINING = Training(batch_size=256, max_epochs=200, patience=10, l2_grid=(0.0, 1e-5, 1e-4))
-SPACE = interaction_space()
+
+
+def noise_free_rmse(architecture: Architecture, task: TrainingTask, data: Dataset, split: Split) -> float:
+    """Train over the l2 grid, then the RMSE against what the test part of planted data would be without noise.
+
+    In standard deviations of the signal; infinite where all trainings diverge.
+    """
+    assert split.test is not None
+    assert data.truth is not None
+    fit, _ = train_over_grid(architecture, task, NullMeter())
+    if fit.model is None:
+        return math.inf
+    prediction = fit.model.predict(split.test.indices) * split.std + split.mean
+    return rmse(prediction, data.truth.noise_free(split.test.indices))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +103,16 @@ class Fixture:
         """The one split of this fixture."""
         return random_split(self.data.ratings, 0)
 
+    @cached_property
+    def space(self) -> Space:
+        """What is searched: the paper's space for as many modes as the ratings have."""
+        return SpaceEntry().build(self.data.ratings.order)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What the table trains: every operation of the space."""
+        return relax(self.space).operations
+
     @property
     def planted(self) -> Architecture:
         """What made the ratings."""
@@ -96,23 +124,9 @@ class Fixture:
         return TrainingTask(self.split.for_search(), TRAINING, self.dim, seed)
 
     def errors(self, architecture: Architecture, initialisations: int = INITIALISATIONS) -> list[float]:
-        """Noise-free held-out RMSE in standard deviations of the signal, of one training per initialisation.
-
-        Each chooses its l2 from the grid by validation. Infinite where all of them diverge.
-        """
-        test, truth = self.split.test, self.data.truth
-        assert test is not None
-        assert truth is not None
-        target = truth.noise_free(test.indices)
-        found = []
-        for number in range(initialisations):
-            fit, _ = train_over_grid(architecture, self.task(stream("init", number)), NullMeter())
-            if fit.model is None:
-                found.append(math.inf)
-            else:
-                prediction = fit.model.predict(test.indices) * self.split.std + self.split.mean
-                found.append(float(np.sqrt(np.mean((prediction - target) ** 2))))
-        return found
+        """`noise_free_rmse` of one training per initialisation, each choosing its l2 by validation."""
+        tasks = [self.task(stream("init", number)) for number in range(initialisations)]
+        return [noise_free_rmse(architecture, task, self.data, self.split) for task in tasks]
 
 
 # The seeds are ones for which the planted architecture itself trains well from most initialisations. For min and max
@@ -124,6 +138,11 @@ FIXTURES = (
     Fixture("max", {"operation": "max", "w": (0.6, -0.8), "seed": 8}, dim=5),
     Fixture("plus", {"operation": "plus", "seed": 3}, dim=3),
 )
+
+
+def class_of(operation: str) -> Formula:
+    """What stands for all operations that express the same functions; one without brackets is of two modes."""
+    return (parse(operation) if is_composition(operation) else over(operation, 2)).representative()
 
 
 @dataclass(frozen=True)
@@ -140,13 +159,11 @@ class Acceptance:
     @cached_property
     def ratios(self) -> dict[str, float]:
         """RMSE of each operation's class, which is its better operation's, over the best operation's."""
+        of_class: dict[Formula, float] = {}
+        for operation, mean in self.means.items():
+            of_class[class_of(operation)] = min(mean, of_class.get(class_of(operation), math.inf))
         best = min(self.means.values())
-        of_class = {
-            operation: min(self.means[other] for other in group if other in self.means)
-            for group in CLASSES
-            for operation in group
-        }
-        return {operation: of_class[operation] / best for operation in self.means}
+        return {operation: of_class[class_of(operation)] / best for operation in self.means}
 
     @property
     def acceptable(self) -> tuple[str, ...]:
@@ -178,8 +195,8 @@ class SearchCheck:
 
     @property
     def hits(self) -> int:
-        """Searches that returned an acceptable operation."""
-        return sum(operation in self.acceptable for operation in self.operations)
+        """Searches that returned an operation of an acceptable class."""
+        return sum(class_of(operation) in map(class_of, self.acceptable) for operation in self.operations)
 
     @property
     def mean(self) -> float:
@@ -203,14 +220,14 @@ def acceptance_table(fixture: Fixture, initialisations: int = INITIALISATIONS) -
     return Acceptance(
         {
             operation: fixture.errors(Architecture({**planted, "operation": operation}), initialisations)
-            for operation in OPERATIONS
+            for operation in fixture.operations
         }
     )
 
 
 def search(fixture: Fixture, seed: int) -> Architecture:
     """What one search by `sif-robust` with its default options returns."""
-    task = SearchTask(SPACE, fixture.split.train.order, TRAINING.l2_grid, stream("searcher", seed))
+    task = SearchTask(fixture.space, fixture.split.train.order, TRAINING.l2_grid, stream("searcher", seed))
     searcher = build("sif-robust", task, {})
     assert isinstance(searcher, OneShotSearcher)
     searcher.start(Problem(fixture.task(stream("init", seed)), NullMeter()))
@@ -232,11 +249,17 @@ def search_check(fixture: Fixture, table: Acceptance | None = None, searches: in
     return SearchCheck([str(a["operation"]) for a in found], errors, planted, table.acceptable)
 
 
-def write(folder: Path, command: str, tables: Mapping[str, Acceptance], checks: Mapping[str, SearchCheck]) -> None:
-    """Write fixtures.csv and fixtures.md."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "fixtures.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+def write(
+    file: Path,
+    command: str,
+    fixtures: Sequence[Fixture],
+    tables: Mapping[str, Acceptance],
+    checks: Mapping[str, SearchCheck],
+) -> None:
+    """Write `file` with the endings csv and md."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".csv").open("w", newline="", encoding="utf-8") as rows:
+        writer = csv.writer(rows, lineterminator="\n")
         writer.writerow(["fixture", "part", "searcher_seed", "operation", "initialisation", "rmse"])
         for name, table in tables.items():
             for operation, errors in table.errors.items():
@@ -244,41 +267,43 @@ def write(folder: Path, command: str, tables: Mapping[str, Acceptance], checks: 
         for name, check in checks.items():
             for seed, (operation, errors) in enumerate(zip(check.operations, check.errors, strict=True)):
                 writer.writerows([name, "search", seed, operation, i, f"{e:.6f}"] for i, e in enumerate(errors))
-    (folder / "fixtures.md").write_text(_summary(command, tables, checks), encoding="utf-8")
+    how = f"Written by `{command}`; `benchmarks/{file.stem}.py` says what is checked and how."
+    file.with_suffix(".md").write_text(_summary(how, fixtures, tables, checks), encoding="utf-8")
 
 
-def _summary(command: str, tables: Mapping[str, Acceptance], checks: Mapping[str, SearchCheck]) -> str:
+def _summary(
+    how: str, fixtures: Sequence[Fixture], tables: Mapping[str, Acceptance], checks: Mapping[str, SearchCheck]
+) -> str:
     lines = [
         "# Planted fixtures",
         "",
-        f"Written by `{command}`; `benchmarks/fixtures.py` says what is checked and how.",
+        how,
         "Errors are noise-free held-out RMSE in standard deviations of the signal (the noise is 0.1 of it);",
         "an asterisk marks the planted operation.",
         "",
         f"## Each operation with the planted networks, mean of {INITIALISATIONS} initialisations",
         "",
-        f"| Fixture | {' | '.join(OPERATIONS)} | Acceptable | Verdict |",
-        "|" + " --- |" * (len(OPERATIONS) + 3),
+        *_row("Operation", *tables),
+        *_row(*["---"] * (len(tables) + 1)),
     ]
-    for fixture in FIXTURES:
-        table = tables[fixture.name]
-        mark = {operation: "*" if operation == fixture.planted["operation"] else "" for operation in OPERATIONS}
-        cells = [f"{table.means[operation]:.4f}{mark[operation]}" for operation in OPERATIONS]
+    for operation in relax(fixtures[0].space).operations:
+        if any(operation in table.means for table in tables.values()):
+            lines += _row(operation, *(_mean(operation, fixture, tables[fixture.name]) for fixture in fixtures))
+    lines += ["", *_row("Fixture", "Acceptable", "Nearest other", "Verdict"), *_row(*["---"] * 4)]
+    for name, table in tables.items():
+        others = {o: ratio for o, ratio in table.ratios.items() if o not in table.acceptable}
+        nearest = min(others, key=lambda o: others[o], default="")
         verdict = f"rejected: {table.rejection}" if table.rejection else "accepted"
-        lines.append(f"| {fixture.name} | {' | '.join(cells)} | {', '.join(table.acceptable)} | {verdict} |")
+        other = f"{nearest} ({others[nearest] - 1:+.1%})" if nearest else ""
+        lines += _row(name, ", ".join(table.acceptable), other, verdict)
     if checks:
-        lines += [
-            "",
-            f"## What sif-robust finds, {SEARCHES} searches, each retrained from the same initialisations",
-            "",
-            "| Fixture | Found | Acceptable | RMSE | Worst search | Planted | Excess | Excess over the best | Holds |",
-            "|" + " --- |" * 9,
-        ]
+        title = f"## What sif-robust finds, {SEARCHES} searches, each retrained from the same initialisations"
+        head = ("Fixture", "Found", "Acceptable", "RMSE", "Worst search", "Planted", "Excess", "Excess over the best")
+        lines += ["", title, "", *_row(*head, "Holds"), *_row(*["---"] * 9)]
     for name, check in checks.items():
-        count = {operation: check.operations.count(operation) for operation in OPERATIONS}
-        cells = [
+        lines += _row(
             name,
-            ", ".join(f"{operation} ({n})" for operation, n in count.items() if n),
+            ", ".join(f"{operation} ({n})" for operation, n in sorted(Counter(check.operations).items())),
             f"{check.hits} of {len(check.operations)}",
             f"{check.mean:.4f}",
             f"{max(np.mean(check.errors, axis=1)):.4f}",
@@ -286,29 +311,44 @@ def _summary(command: str, tables: Mapping[str, Acceptance], checks: Mapping[str
             f"{check.excess - 1:+.1%}",
             f"{check.mean / min(tables[name].means.values()) - 1:+.1%}",
             "yes" if check.holds else "no",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        )
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the checks, print and write them; the status is 0 if all holds."""
+def _mean(operation: str, fixture: Fixture, table: Acceptance) -> str:
+    """A cell: the operation's mean RMSE, marked if it is planted; nothing if the table does not have it."""
+    mark = "*" if operation == fixture.planted["operation"] else ""
+    return f"{table.means[operation]:.4f}{mark}" if operation in table.means else ""
+
+
+def _row(*cells: str) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+def main(
+    arguments: Sequence[str] | None = None, fixtures: Sequence[Fixture] = FIXTURES, module: str = "fixtures"
+) -> int:
+    """Run the checks, print and write them; the status is 0 if all holds.
+
+    `module` is the one that runs as a command and has these `fixtures`; its name is that of the files.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m automl_cf.benchmarks.fixtures", description="Check the planted fixtures."
+        prog=f"python -m automl_cf.benchmarks.{module}", description="Check the planted fixtures."
     )
     parser.add_argument("part", nargs="?", choices=("accept", "search"), default="search")
     parser.add_argument("--out", type=Path, default=Path("results/fixtures"), help="folder (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     tables, checks = {}, {}
-    for fixture in FIXTURES:
+    for fixture in fixtures:
         tables[fixture.name] = table = acceptance_table(fixture)
         print(f"{fixture.name}: {'rejected' if table.rejection else 'accepted'}", flush=True)
         if chosen.part == "search" and table.rejection is None:
             checks[fixture.name] = check = search_check(fixture, table)
             print(f"{fixture.name}: {check.hits} hits, excess {check.excess - 1:+.1%}", flush=True)
-    write(chosen.out, f"{parser.prog} {chosen.part}", tables, checks)
-    print((chosen.out / "fixtures.md").read_text(encoding="utf-8"))
+    file = chosen.out / module
+    write(file, f"{parser.prog} {chosen.part}", fixtures, tables, checks)
+    print(file.with_suffix(".md").read_text(encoding="utf-8"))
     enough = sum(table.rejection is None for table in tables.values()) >= ENOUGH
     return 0 if enough and all(check.holds for check in checks.values()) else 1
 

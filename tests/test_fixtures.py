@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from automl_cf.benchmarks import fixtures
-from automl_cf.benchmarks.fixtures import FIXTURES, SPACE, Acceptance, Fixture, SearchCheck, search_check
+from automl_cf.benchmarks.fixtures import FIXTURES, Acceptance, Fixture, SearchCheck, class_of, search_check
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.models import train_over_grid
 from automl_cf.errors import InputError
-from automl_cf.spaces import Architecture
+from automl_cf.spaces import Architecture, interaction_space
 from automl_cf.spaces.interaction import OPERATIONS
 from automl_cf.suite.streams import stream
 
@@ -63,6 +63,11 @@ def test_min_and_max_are_one_class():
             assert table(**means).rejection is None
 
 
+def test_the_classes_of_a_matrix():
+    classes = {class_of(operation): [o for o in OPERATIONS if class_of(o) == class_of(operation)] for operation in GOOD}
+    assert sorted(classes.values()) == [["min", "max"], ["multiply"], ["plus", "concat"]]
+
+
 @pytest.mark.parametrize(
     ("hits", "excess", "holds"),
     [(10, 1.0, True), (9, 1.099, True), (8, 1.0, False), (10, 1.101, False), (9, 0.5, True)],
@@ -89,7 +94,8 @@ def test_errors_are_against_the_noise_free_part():
 
 def test_the_shipped_fixtures():
     planted = [fixture.planted for fixture in FIXTURES]
-    assert all(map(SPACE.contains, planted))
+    assert all(fixture.space == interaction_space() for fixture in FIXTURES)
+    assert all(map(interaction_space().contains, planted))
     operations = {architecture["operation"] for architecture in planted}
     assert "multiply" in operations
     assert operations & {"min", "max"}
@@ -145,7 +151,7 @@ def test_a_whole_check_of_a_tiny_fixture():
     architectures = [fixtures.search(fixture, seed) for seed in range(2)]
     assert found.operations == [architecture["operation"] for architecture in architectures]
     assert found.errors == [fixture.errors(architecture, 1) for architecture in architectures]
-    assert all(map(SPACE.contains, architectures))
+    assert all(map(fixture.space.contains, architectures))
 
 
 @pytest.mark.slow
