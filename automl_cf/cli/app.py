@@ -8,6 +8,7 @@ import typer
 from automl_cf import __version__
 from automl_cf.cli import check, data, doctor, listing, new, published, verdict
 from automl_cf.cli import compare as comparing
+from automl_cf.cli.arguments import RunFolder
 from automl_cf.cli.errors import guarded
 
 app = typer.Typer(
@@ -31,7 +32,6 @@ Plugins = Annotated[
         metavar="FILE",
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")]
 
 
 def main() -> None:

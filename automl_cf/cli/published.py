@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from automl_cf.cli.arguments import RunFolder
+
 
 def published(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")],
+    folder: RunFolder,
     out: Annotated[
         Path | None,
         typer.Option(help="Markdown file to write.", show_default="RUN/published.md", metavar="FILE"),

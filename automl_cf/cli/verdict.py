@@ -1,13 +1,14 @@
 """`automl-cf verdict`: which searchers of a run are better, equivalent or undecided, in words."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from automl_cf.cli.arguments import RunFolder
+
 
 def verdict(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME.", metavar="RUN")],
+    folder: RunFolder,
     against: Annotated[
         str | None,
         typer.Option(help="The searcher that each is compared with.", show_default="bias-only", metavar="NAME"),
