@@ -35,6 +35,8 @@ class SifEnsemble(OneShotSearcher):
     # An ensemble is no point of the space.
     capabilities = Capabilities(one_shot=True, relaxable_space_only=True, fixed_proposals=True)
 
+    last: Incumbent | None  # of the search that goes on
+
     def start(self, problem: Problem) -> None:
         self.problem = problem
         self.found: list[Architecture] = []
@@ -73,7 +75,7 @@ class SifEnsemble(OneShotSearcher):
         own = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number))
         self.inner = SifRobust(replace(self.task, seed=own), self.options)
         self.inner.start(self.problem)
-        self.last: Incumbent | None = None
+        self.last = None
 
     def _incumbent(self) -> Incumbent:
         """What has been found; the supernet's estimate is of a single function only."""
