@@ -82,7 +82,6 @@ def test_tables_as_they_are_shown(stored: StoredRun) -> None:
         "Test RMSE / std": "0.8370 [0.8142, 0.8598]",
         "Test RMSE": "0.94162 [0.91601, 0.96724]",
         "Minus bias-only": "-0.0030 [-0.0080, +0.0020], p 0.12",
-        "Minus single-op": "-",
     }
     assert search_columns(table).set_index("Searcher").loc["sif"].to_dict() == {
         "Found": "plus (2), multiply (1)",
@@ -218,7 +217,7 @@ def test_names_and_messages_are_shown_as_text(tmp_path: Path) -> None:
     assert "<img" not in summary
     assert "failed: &lt;script> \\| x \\| [a]\\(b)" in summary
     tables = [line for line in summary.splitlines() if line.startswith("|")]
-    assert all(line.replace("\\|", "").count("|") in (7, 8, 10, 11) for line in tables)
+    assert all(line.replace("\\|", "").count("|") in (6, 8, 10, 11) for line in tables)
 
 
 def test_the_summary_shows_the_figure_if_there_is_one(stored: StoredRun) -> None:
