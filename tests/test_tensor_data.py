@@ -122,6 +122,7 @@ def test_movielens_by_month_on_a_small_file_of_its_form(tmp_path):
     ]
     path = tmp_path / "u.data"
     path.write_text("".join("\t".join(map(str, line)) + "\n" for line in lines))
+    assert ml_100k_month.columns == ("user", "item", "month")
     ratings = ml_100k_month.read({"u.data": path})
     months = [datetime.datetime.fromtimestamp(time, datetime.UTC).strftime("%Y-%m") for *_, time in lines]
     assert as_dict(ratings) == {
@@ -143,7 +144,9 @@ def test_movielens_by_month_has_the_files_of_movielens(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_movielens_by_month():
-    tensor, matrix = load("ml-100k-month").ratings, load("ml-100k").ratings
+    dataset = load("ml-100k-month")
+    assert dataset.columns == ml_100k_month.columns  # which an exported model's rows have
+    tensor, matrix = dataset.ratings, load("ml-100k").ratings
     assert tensor.shape == (943, 1682, 8)
     assert tensor.labels[2].tolist() == [f"1997-{m:02}" for m in range(9, 13)] + [f"1998-{m:02}" for m in range(1, 5)]
     assert tensor.indices[:, :2].tolist() == matrix.indices.tolist()

@@ -86,6 +86,7 @@ def test_a_study_names_the_space():
     with pytest.raises(InputError, match=r"no kernel for operation 'concat' of 3 modes; it needs engine"):
         study(space="interaction").check(order=3)
     study(space="interaction", training={"engine": "reference"}).check(order=3)
+    study(space={"name": "interaction", "options": {"predictor": "mlp"}}).check(order=3)  # needs no kernel
     study().check(order=3)  # the paper's space for as many modes
     for order in (4, 6):
         with pytest.raises(InputError, match=f"searcher 'random' cannot search data with {order} modes"):

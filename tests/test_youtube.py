@@ -52,7 +52,9 @@ def as_dict(ratings):
 
 
 def test_the_subset_is_whole_rows_with_enough_interactions(folder):
-    ratings = load("youtube", folder=str(folder), **OPTIONS).ratings
+    dataset = load("youtube", folder=str(folder), **OPTIONS)
+    assert dataset.columns == ("user", "other", "kind")
+    ratings = dataset.ratings
     whole = both_ways(made_edges())
     counts = collections.Counter(a for a, _, _ in whole)
     chosen = [int(name) for name in ratings.labels[0]]

@@ -97,6 +97,7 @@ def _score(job: ScoreJob, task: TrainingTask, architecture: Architecture) -> dic
     fields = _unscored(split, fit.status) | {
         "l2": fit.l2,
         "l2_at_edge": at_edge,
+        "curve": [_finite(value) for value in fit.curve],
         "retrain_seconds": time.perf_counter() - start,
         "retrain_visits": meter.visits,
     }
@@ -118,7 +119,8 @@ def _unscored(split: Split, status: str) -> dict[str, Any]:
     """The fields of a score without any."""
     missing = ("l2", "validation", "rmse", "rmse_std", "rmse_warm", "rmse_std_warm", "truth_rmse", "ranking")
     counts = {"l2_at_edge": False, "retrain_seconds": 0.0, "retrain_visits": 0, "cold": 0}
-    return {"status": status, "scale": split.std / split.value_std, **counts, **dict.fromkeys(missing)}
+    scale = split.std / split.value_std
+    return {"status": status, "scale": scale, "curve": [], **counts, **dict.fromkeys(missing)}
 
 
 def _at_log_spaced(times: Sequence[float], incumbents: list[Event], points: int) -> list[Event]:

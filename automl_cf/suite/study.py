@@ -284,12 +284,16 @@ class Study(_Part):
         for entry, able in zip(self.searchers, capabilities, strict=True):
             if order not in able.orders:  # before its space is made, which grows fast with the order
                 raise InputError(f"searcher '{entry.name}' cannot search data with {order} modes.")
-        names = [name for entry in self.searchers for name in _operations_in(self.space_of(entry, order))]
+        needs_kernel: dict[str, bool] = {}
+        for space in (self.space_of(entry, order) for entry in self.searchers):
+            for name in _operations_in(space):
+                # With a perceptron as predictor a function trains on PyTorch, whatever the engine.
+                needs_kernel[name] = needs_kernel.get(name, False) or "predictor" not in space.constants
         if truth is not None and any(able.needs_truth for able in capabilities):
-            names += operations_of(truth)
-        for name in dict.fromkeys(names):
+            needs_kernel |= dict.fromkeys(operations_of(truth), True)
+        for name, needed in needs_kernel.items():
             operations.get(name).width(1, order)  # refuses a composition of another number of modes
-            if fused:
+            if fused and needed:
                 program([name], order)  # refuses what has no kernel
         for entry in self.searchers:
             self.check_searcher(entry, order, truth)

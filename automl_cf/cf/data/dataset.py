@@ -49,12 +49,20 @@ class Fetched:
 
     ``read`` makes the ratings of the files, which it gets by name: those of whichever source they came from.
     The cache keeps them in the folder ``files_of``, which is another data set's name where both are made of
-    the same files.
+    the same files. ``columns`` are as in `Dataset`.
     """
 
-    def __init__(self, name: str, sources: tuple[Source, ...], read: Reader, files_of: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        sources: tuple[Source, ...],
+        read: Reader,
+        files_of: str | None = None,
+        columns: tuple[str, ...] = (),
+    ) -> None:
         self.name = name
         self.files_of = files_of or name
+        self.columns = columns
         self.sources = sources
         self.read = read
         update_wrapper(self, read)  # for the registry it is the same after a reload, and documented by ``read``
@@ -67,7 +75,7 @@ class Fetched:
         files = obtain(self.files_of, self.sources)
         source = next(source for source in self.sources if {m.file.name for m in source.members} == files.keys())
         digest = joint_sha256({member.file.name: member.file.sha256 for member in source.members})
-        return Dataset(self.name, self.read(files), digest, source.address)
+        return Dataset(self.name, self.read(files), digest, source.address, columns=self.columns)
 
 
 def joint_sha256(digests: Mapping[str, str]) -> str:
@@ -76,13 +84,15 @@ def joint_sha256(digests: Mapping[str, str]) -> str:
     return ordered[0] if len(ordered) == 1 else hashlib.sha256("".join(ordered).encode()).hexdigest()
 
 
-def fetched(name: str, *sources: Source, files_of: str | None = None) -> Callable[[Reader], Fetched]:
+def fetched(
+    name: str, *sources: Source, files_of: str | None = None, columns: tuple[str, ...] = ()
+) -> Callable[[Reader], Fetched]:
     """Register the decorated function as reader of the data set ``name``, which any of ``sources`` has.
 
-    ``files_of`` names the data set whose files these are, if not this one's.
+    ``files_of`` names the data set whose files these are, if not this one's; ``columns`` names the modes.
     """
 
     def decorate(read: Reader) -> Fetched:
-        return datasets.register(name)(Fetched(name, sources, read, files_of))
+        return datasets.register(name)(Fetched(name, sources, read, files_of, columns))
 
     return decorate

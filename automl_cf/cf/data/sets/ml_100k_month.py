@@ -9,7 +9,7 @@ from automl_cf.cf.data.sets.ml_100k import ml_100k
 from automl_cf.cf.ratings import RatingTensor
 
 
-@fetched("ml-100k-month", *ml_100k.sources, files_of="ml-100k")
+@fetched("ml-100k-month", *ml_100k.sources, files_of="ml-100k", columns=("user", "item", "month"))
 def ml_100k_month(files: Mapping[str, Path]) -> RatingTensor:
     """MovieLens-100K with months: 100,000 ratings by 943 users of 1,682 films in 8 months, a tensor.
 

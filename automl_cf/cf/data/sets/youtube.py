@@ -58,7 +58,7 @@ def youtube(
     ratings = RatingTensor(entries, np.concatenate(values), shape, labels)
     ratings.check_usable(str(path))
     digest = joint_sha256({file: sha256_of(path / file) for file in _FILES})
-    return Dataset("youtube", ratings, digest, str(path))
+    return Dataset("youtube", ratings, digest, str(path), columns=("user", "other", "kind"))
 
 
 def _sample(users: Users, kinds: list[Users], rows: int, more_than: int, seed: int) -> Users:
