@@ -20,6 +20,11 @@ from automl_cf.cf.supernet import Part
 from automl_cf.searchers._interface import Arrays, OneShotSearcher, SearchTask, searchers
 from automl_cf.spaces.views.relaxation import Relaxation, relax
 
+NOISE = {"matrix": 0.1, "tensor": 0.02}
+"""The noise of a start near the identity. It puts an offset on all values of a mode. With three modes and as much noise
+as for two, one can come to decide next to nothing in min or max, and then shrinks to a constant: chosen on planted
+tensors (`benchmarks/tensor_fixtures.py`)."""
+
 _EPSILON = 1e-10
 
 
@@ -28,14 +33,16 @@ class SifOptions:
     """What Algorithm 2 leaves open, and the changes that `sif-robust` is made of.
 
     `epochs` T; `step` the step size for S; `optimizer` plain steps, as printed, or Adagrad; `initial` random
-    networks inside the ball or networks near the identity; `warmup` epochs in which the operation is drawn
-    uniformly for each batch, so that every predictor w_m is trained before alpha is.
+    networks inside the ball or networks near the identity, with `noise` in every number (`NOISE` says how much where
+    none is given); `warmup` epochs in which the operation is drawn uniformly for each batch, so that every predictor
+    w_m is trained before alpha is.
     """
 
     epochs: Annotated[int, Field(gt=0)] = 40
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     optimizer: Literal["sgd", "adagrad"] = "sgd"
     initial: Literal["random", "near-identity"] = "random"
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     warmup: Annotated[int, Field(ge=0)] = 0
 
 
@@ -165,7 +172,10 @@ class Lane:
             radius: float = bound * self.rng.random() ** (1 / size)
             return noise * (radius / np.linalg.norm(noise))
         activation = str(self.relaxation.space.constants.get("activation", "sigmoid"))
-        return project_to_ball(near_identity((size - 1) // 3, activation, bound) + 0.1 * noise, bound)
+        scale = self.options.noise
+        if scale is None:
+            scale = NOISE["matrix" if len(self.relaxation.vectors) == 2 else "tensor"]
+        return project_to_ball(near_identity((size - 1) // 3, activation, bound) + scale * noise, bound)
 
 
 class LaneSearcher(OneShotSearcher):

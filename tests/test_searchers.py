@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_shot import tensor_problem
 from reference import random_data, tiny_task
 
+from automl_cf.cf.elementwise import near_identity
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.problem import Evaluation, Problem
 from automl_cf.cf.supernet import ArchitectureGradients
@@ -17,7 +19,9 @@ from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.searchers import AskTellSearcher, Proposal, SearchTask, build, searchers
 from automl_cf.searchers.sif import ArchitectureStep, prox_c1, prox_c2
 from automl_cf.spaces import Architecture, Choice, Real, Space, interaction_space
+from automl_cf.spaces.tensor import tensor_space
 from automl_cf.spaces.views.hyperopt import from_hyperopt, hyperopt_space
+from automl_cf.spaces.views.relaxation import relax
 
 ONE_SHOT = ["sif", "sif-no-auto", "sif-robust"]
 OPTIONS = {"bayes": {"startup": 2}, "sif-robust": {"rungs": [1, 2]}}
@@ -59,6 +63,7 @@ def test_a_task_makes_equal_searchers(name):
         ("sif", {"epochs": 0}, "option 'epochs' of searcher 'sif' is 0: .* greater than 0"),
         ("sif", {"step": -0.1}, r"option 'step' of searcher 'sif' is -0\.1"),
         ("sif", {"step": float("inf")}, "option 'step' of searcher 'sif' is inf"),
+        ("sif", {"noise": -0.1}, r"option 'noise' of searcher 'sif' is -0\.1"),
         ("sif", {"warmup": -1}, "option 'warmup' of searcher 'sif' is -1"),
         (
             "sif",
@@ -386,6 +391,27 @@ def test_initial_networks_lie_inside_the_ball(name, initial):
         norms += [np.linalg.norm(v) for lane in lanes for v in lane.vectors.values()]
     assert max(norms) <= 0.5 * (1 + 1e-9)
     assert len({round(norm, 6) for norm in norms}) > 1
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "expected"),
+    [
+        (interaction_space(norm_bound=100.0), {}, 0.1),
+        (tensor_space(operations=["min"], norm_bound=100.0), {}, 0.02),
+        (interaction_space(norm_bound=100.0), {"noise": 0.5}, 0.5),
+        (interaction_space(norm_bound=100.0), {"noise": 0.0}, 0.0),
+    ],
+)
+def test_the_noise_of_a_start_near_the_identity(space, options, expected):
+    moved = []
+    for seed in range(20):
+        searcher = searcher_of("sif-robust", space, seed, **options)
+        searcher.start(problem_of() if len(relax(space).vectors) == 2 else tensor_problem())
+        vectors = [vector for lane in searcher.lanes for vector in lane.vectors.values()]
+        moved += [vector - near_identity((len(vector) - 1) // 3, "sigmoid", 100.0) for vector in vectors]
+    spread = np.concatenate(moved)
+    assert spread.std() == pytest.approx(expected, rel=0.1)
+    assert abs(spread.mean()) <= 0.2 * expected
 
 
 @pytest.mark.parametrize("name", ONE_SHOT)
