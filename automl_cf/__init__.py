@@ -10,7 +10,20 @@ __version__ = metadata.version("automl-cf")
 
 # public name -> the module that defines it
 _LAZY: dict[str, str] = dict.fromkeys(
-    ("compare", "load", "published", "report", "resume", "run_study", "verdicts"), "automl_cf.api"
+    (
+        "compare",
+        "compare_runs",
+        "figure",
+        "load",
+        "published",
+        "report",
+        "report_runs",
+        "resume",
+        "run_study",
+        "table",
+        "verdicts",
+    ),
+    "automl_cf.api",
 )
 _LAZY["AutoCF"] = "automl_cf.estimator"
 _LAZY["PortableModel"] = "automl_cf.cf.portable"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,6 +12,10 @@ from automl_cf.events import Event
 from automl_cf.suite import run as suite_run
 from automl_cf.suite.every import with_every_searcher
 from automl_cf.suite.study import Study, make_study
+
+if TYPE_CHECKING:
+    from automl_cf.analysis.figures.draw import Drawn
+    from automl_cf.analysis.run_comparison import RunComparison
 
 OnEvent = Callable[[Event], None]
 
@@ -33,10 +37,14 @@ def resume(folder: Path | str, on_event: OnEvent | None = None, plugins: Sequenc
     return report(folder)
 
 
-def report(folder: Path | str) -> Run:
-    """Redraw a run's curve, summary and tables from its stored events; trains nothing."""
+def report(folder: Path | str, out: Path | str | None = None) -> Run:
+    """Redraw a run's curve, summary, tables and HTML report from its stored events; trains nothing.
+
+    `out` is the HTML file, by default report.html in the run's folder.
+    """
     # Only here: the figure's libraries take seconds to import, which a run need not wait for to begin.
-    from automl_cf.analysis.figure import draw_curve
+    from automl_cf.analysis.figures.anytime import draw_curve
+    from automl_cf.analysis.report import write_report
     from automl_cf.analysis.summary import write_summary
     from automl_cf.analysis.tables import write_scores
 
@@ -44,12 +52,73 @@ def report(folder: Path | str) -> Run:
     write_scores(run)
     draw_curve(run, run.path / "curve")
     write_summary(run)
+    write_report(run, Path(out) if out else None)
     return run
+
+
+def report_runs(runs: Sequence[Run | Path | str], out: Path | str = "report.html") -> Path:
+    """Write one HTML report of several stored runs, with what can be said across them; return its path.
+
+    It writes nothing into their folders. Raises InputError for what is no run, and if it cannot be written.
+    """
+    from automl_cf.analysis.report import write_reports
+
+    return write_reports([run if isinstance(run, Run) else load(run) for run in runs], Path(out))
 
 
 def load(folder: Path | str) -> Run:
     """A stored run."""
     return Run.load(Path(folder))
+
+
+def figure(
+    kind: str,
+    runs: Run | Path | str | Sequence[Run | Path | str],
+    out: Path | str | None = None,
+    *,
+    formats: Sequence[str] = (),
+    width: str = "column",
+    clock: str | None = None,
+    searchers: Sequence[str] = (),
+    dim: int | None = None,
+    caption: bool = True,
+    dpi: int | None = None,
+    **options: Any,
+) -> "Drawn":
+    """Draw a figure of stored runs for a paper; return its files and its caption.
+
+    The kinds stand in `analysis.figures.KINDS`, `options` in `analysis.figures.subject.Options`; for the rest see
+    `analysis.figures.draw.draw_figure`. Several runs are drawn as one. Raises InputError, and writes nothing, where
+    something is not known or there is nothing to draw.
+    """
+    from automl_cf.analysis.figures.draw import draw_figure
+    from automl_cf.analysis.figures.subject import options_of
+
+    return draw_figure(
+        kind,
+        runs,
+        out,
+        formats=formats,
+        width=width,
+        clock=clock,
+        searchers=searchers,
+        dim=dim,
+        options=options_of(options),
+        caption=caption,
+        dpi=dpi,
+    )
+
+
+def table(
+    runs: Run | Path | str | Sequence[Run | Path | str],
+    kind: str = "scores",
+    searchers: Sequence[str] = (),
+    dim: int | None = None,
+) -> pd.DataFrame:
+    """Return a table of stored runs, of several as one, in full precision; see `analysis.export_tables.table`."""
+    from automl_cf.analysis import export_tables
+
+    return export_tables.table(runs, kind, searchers, dim)
 
 
 def published(run: Run | Path | str) -> pd.DataFrame:
@@ -64,6 +133,18 @@ def verdicts(run: Run | Path | str, against: str | None = None, effect: float | 
     from automl_cf.analysis import verdicts as analysis
 
     return analysis.verdicts(run if isinstance(run, Run) else load(run), against, effect)
+
+
+def compare_runs(a: Run | Path | str, b: Run | Path | str, clock: str | None = None) -> "RunComparison":
+    """Whether two stored runs may be compared, and how: see `analysis.run_comparison.RunComparison`.
+
+    What must not be compared, such as the seconds of two machines, is left out, and `compatibility` of the result says
+    why; `clock` names one of `analysis.curves.CLOCKS`. `str` of the result is what `automl-cf compare-runs` prints.
+    """
+    from automl_cf.analysis import run_comparison
+
+    first, second = (run if isinstance(run, Run) else load(run) for run in (a, b))
+    return run_comparison.compare_runs(first, second, clock)
 
 
 def compare(

@@ -12,10 +12,11 @@ networks it then is as good as the planted one, and a search that returns it a m
 dimension 1 of 4 searches did, so those models were given none; then a training can end without one of the planted
 dimensions, and such retrainings alone are why the mean error there is above the planted architecture's.
 
-These fixtures are also what the noise of `sif-robust`'s start on tensors was chosen on (`searchers/sif.py`, NOISE), with
-searches from seeds 0 to 9, which are the ones that are checked. With the noise for matrices, 0.1, it found an acceptable
-composition in 8 of 10 searches on min and in 5 of 10 on max of multiply: the lanes of the planted composition that were
-looked at were stuck or slow for 60 epochs, and a mode that hardly ever decides min or max had shrunk to a constant.
+These fixtures are also what the noise of `sif-robust`'s start on tensors was chosen on (`searchers/sif.py`, NOISE),
+with searches from seeds 0 to 9, which are the ones that are checked. With the noise for matrices, 0.1, it found an
+acceptable composition in 8 of 10 searches on min and in 5 of 10 on max of multiply: the lanes of the planted
+composition that were looked at were stuck or slow for 60 epochs, and a mode that hardly ever decides min or max had
+shrunk to a constant.
 """
 
 from collections.abc import Mapping, Sequence

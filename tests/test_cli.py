@@ -41,6 +41,8 @@ COMMANDS = [
     ["recommend"],
     ["published"],
     ["verdict"],
+    ["compare-runs"],
+    ["watch"],
 ]
 
 

@@ -5,14 +5,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from stored_runs import Found, StoredRun
 
-from automl_cf.analysis.curves import StepCurve, cell_curve, cell_curves, mean_curve, mean_curves
+from automl_cf.analysis.curves import (
+    CLOCKS,
+    StepCurve,
+    cell_curve,
+    cell_curves,
+    mean_curve,
+    mean_curves,
+    timed_cells,
+)
+from automl_cf.analysis.ranks import mean_ranks
 from automl_cf.analysis.run import Run
+from automl_cf.analysis.tables import cell_table
+from automl_cf.analysis.thresholds import areas, times_to
 from automl_cf.errors import InputError
+from automl_cf.events import effective
 
 numbers = st.floats(0, 100)
 found = st.lists(st.tuples(st.integers(0, 20).map(float), numbers), max_size=12)
@@ -112,6 +124,171 @@ def test_each_clock_counts_what_it_says(stored: StoredRun, clock: str) -> None:
     np.testing.assert_allclose(made.x, x)
     assert made.y.tolist() == y
     assert made.end == end
+
+
+@pytest.fixture
+def uneven(tmp_path: Path) -> StoredRun:
+    """Three cells of two cores each on a machine of changing speed; the last was resumed."""
+    run = StoredRun(tmp_path / "run")
+    run.study["resources"] = {"cpus_per_cell": 2}
+    errors = [Found(10, 0.90, 5), Found(20, 0.88, 30), Found(30, 0.85, 5)]
+    run.cell("d", 8, "sif", 1, errors, end=40, calibration=0.02)
+    run.cell("d", 8, "sif", 2, errors, end=40, calibration=0.05)
+    unscored = [error._replace(test=None) for error in errors]
+    cell = run.cell("d", 8, "sif", 3, unscored, end=40, calibration=0.04, last=None)
+    point = next(e for e in run.events if e["cell"] == cell and e["kind"] == "incumbent" and e["clock"]["think"] == 5)
+    run.event("checkpoint", cell, file="x.npz")
+    run.start("d", 8, "sif", 3, attempt=2, resumed=True, resumes_after=[1, point["n"]], calibration=0.08)
+    again = {"architecture": {}, "id": "id2", "rmse": 0.5, "source": "trial"}
+    run.event("incumbent", cell, attempt=2, clock={"setup": 1, "think": 25, "store": 9}, **again)
+    run.event("cell_finished", cell, attempt=2, reason="seconds", clock={"setup": 1, "think": 50})
+    for number, error in enumerate(errors):
+        run.score(cell, number, 3, error._replace(score={"attempt": 3}), {})
+    for number, event in enumerate(run.events):  # no two events at equal distances, and gaps between attempts
+        event["time"] = 1000.0 + number**2 / 8
+        event["clock"]["setup"] += event["attempt"]
+    return run
+
+
+def delivered(clock: str, events: list[dict[str, Any]], cells: dict[str, list[dict[str, Any]]]) -> tuple[Any, float]:
+    """Return (time, error) of each scored incumbent of a cell, and its end, from the events themselves."""
+    calibrations = [[e for e in of if e["kind"] == "cell_started"][-1]["calibration"] for of in cells.values()]
+    own = [e for e in events if e["kind"] == "cell_started"][-1]["calibration"]
+
+    def since_start(event: dict[str, Any]) -> float:
+        starts = {e["attempt"]: e["time"] for e in events if e["kind"] == "cell_started"}
+        if event["attempt"] == 1:
+            return event["time"] - starts[1]
+        (point,) = [e for e in events if [e["attempt"], e["n"]] == events_resume(events)]
+        return point["time"] - starts[1] + event["time"] - starts[2]
+
+    def time(event: dict[str, Any], retrain: float) -> float:
+        booked = event["clock"]
+        searched = booked["think"] + booked["train"] + booked["validate"]
+        if clock == "wall":
+            return since_start(event) + retrain
+        if clock == "compute":
+            return 2 * (booked["setup"] + searched + retrain)
+        assert clock == "simulated"
+        return (searched + retrain) * sorted(calibrations)[1] / own
+
+    scores = {e["id"]: e for e in events if e["kind"] == "score"}
+    found = [e for e in events if e["kind"] == "incumbent"]
+    points = [(time(e, scores[e["id"]]["retrain_seconds"]), scores[e["id"]]["rmse_std"]) for e in found]
+    (end,) = [e for e in events if e["kind"] == "cell_finished"]
+    return points, time(end, 0.0)
+
+
+def events_resume(events: list[dict[str, Any]]) -> list[int]:
+    return next(e["resumes_after"] for e in events if e["kind"] == "cell_started" and e["resumed"])
+
+
+@pytest.mark.parametrize("clock", ["wall", "compute", "simulated"])
+def test_clocks_count_what_the_events_say(uneven: StoredRun, clock: str) -> None:
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for event in effective(uneven.events):
+        cells.setdefault(event["cell"], []).append(event)
+    made = cell_curves(Run.load(uneven.write()), clock)
+    assert set(made) == set(cells)
+    for cell, events in cells.items():
+        points, end = delivered(clock, events, cells)
+        assert len(points) == 3
+        grid = np.array([x for x, _ in points]) + 1e-6
+        np.testing.assert_array_equal(made[cell].at(grid), [standing(points, time) for time in grid])
+        assert len(made[cell].x) == 2  # the second is delivered after the third
+        assert made[cell].end == pytest.approx(max([end, points[0][0], points[2][0]]))
+        np.testing.assert_allclose(made[cell].x, [points[0][0], points[2][0]])
+
+
+def test_the_deliverable_clock_is_the_first_and_the_default() -> None:
+    assert next(iter(CLOCKS)) == "deliverable"
+    assert list(CLOCKS) == ["deliverable", "search", "visits", "wall", "compute", "simulated"]
+    assert all(clock.includes and clock.label for clock in CLOCKS.values())
+
+
+def test_at_equal_speed_the_simulated_clock_is_the_deliverable_one(stored: StoredRun) -> None:
+    run = Run.load(stored.write())
+    for cell, curve_ in cell_curves(run, "deliverable").items():
+        simulated = cell_curves(run, "simulated")[cell]
+        np.testing.assert_allclose(simulated.x, curve_.x)
+        assert (simulated.y.tolist(), simulated.end) == (curve_.y.tolist(), pytest.approx(curve_.end))
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=5))
+def test_a_machine_that_is_slower_throughout_a_cell_changes_no_simulated_time(
+    tmp_path_factory: pytest.TempPathFactory, slowness: list[float]
+) -> None:
+    """Each cell's seconds and its calibration are multiplied by one factor."""
+    run = StoredRun(tmp_path_factory.mktemp("run"))
+    for seed, factor in enumerate(slowness):
+        found = [Found(10 * factor, 0.9, 5 * factor), Found(30 * factor, 0.8, 5 * factor)]
+        run.cell("d", 8, "sif", seed, found, end=60 * factor, calibration=0.02 * factor)
+    middle = float(np.median(slowness))
+    for simulated in cell_curves(Run.load(run.write()), "simulated").values():
+        np.testing.assert_allclose(simulated.x, [15 * middle, 35 * middle])
+        assert simulated.end == pytest.approx(60 * middle)
+
+
+UNKNOWN = "it has no calibration, which the clock 'simulated' needs"
+
+
+@pytest.mark.parametrize("calibration", [None, 0.0])
+def test_a_cell_without_a_calibration_has_no_simulated_curve_and_says_so(
+    stored: StoredRun, calibration: float | None
+) -> None:
+    stored.cell("d", 8, "random", 3, [Found(1, 0.80, 2)], end=900, calibration=calibration)
+    stored.cell("d", 8, "random", 4, [Found(1, 0.80, 2)], end=900, calibration=calibration, last="cell_failed")
+    stored.plan("d", 8, "sif", 1)
+    run = Run.load(stored.write())
+    cell = "d/d8/random/s3"
+    made = cell_curves(run, "simulated")
+    assert len(made[cell].x) == 0
+    assert math.isnan(made[cell].end)
+    means = mean_curves(run, "simulated")
+    assert set(means["seeds"]) == {2}
+    assert means["x"].max() == pytest.approx(70)
+    problems = timed_cells(run, "simulated").set_index("cell")["problem"]
+    assert problems[cell] == UNKNOWN
+    assert problems["d/d8/random/s4"] == "failed: ValueError: boom"
+    assert problems["d/d8/sif/s3"] == "not started"
+    assert problems[["d/d8/random/s1", "d/d8/random/s2"]].isna().all()
+    assert timed_cells(run)["problem"].equals(cell_table(run)["problem"])
+    times = times_to(run, [0.93], "simulated").set_index("cell")
+    assert times.loc[cell, ["time", "reached", "observed", "problem"]].tolist() == [0.0, False, False, UNKNOWN]
+    assert times.loc["d/d8/random/s2", ["time", "horizon"]].tolist() == pytest.approx([10, 60])
+    under = areas(run, "simulated").set_index("cell")
+    assert math.isnan(under.loc[cell, "area"])
+    assert under.loc[cell, "problem"] == UNKNOWN
+    assert under.loc["d/d8/random/s2", "area"] == pytest.approx(0.92)
+
+
+def test_a_seed_whose_time_is_unknown_is_in_no_rank(tmp_path: Path) -> None:
+    run = StoredRun(tmp_path)
+    for seed in (1, 2):
+        run.cell("d", 8, "random", seed, [Found(5, 0.9)], end=60, calibration=None if seed == 2 else 0.02)
+        run.cell("d", 8, "sif", seed, [Found(5, 0.8)], end=60)
+    loaded = Run.load(run.write())
+    assert set(mean_ranks(loaded)["n"]) == {2}
+    ranked = mean_ranks(loaded, "simulated")
+    assert (set(ranked["n"]), set(ranked["missing"])) == ({1}, {(2,)})
+    assert ranked.groupby("searcher")["mean"].last().to_dict() == {"random": 2, "sif": 1}
+
+
+def test_without_any_calibration_there_are_no_simulated_curves(tmp_path: Path) -> None:
+    run = StoredRun(tmp_path)
+    run.cell("d", 8, "sif", 1, [Found(5, 0.8)], end=60, calibration=None)
+    loaded = Run.load(run.write())
+    assert mean_curves(loaded, "simulated").empty
+    assert len(mean_curves(loaded, "wall")) > 0
+    assert not times_to(loaded, [0.9], "simulated")["observed"].any()
+
+
+@pytest.mark.parametrize("resources", [{"cpus_per_cell": "2"}, {"cpus_per_cell": 0}, {"cpus_per_cell": True}, [2]])
+def test_cores_that_are_none_are_refused(stored: StoredRun, resources: Any) -> None:
+    stored.study["resources"] = resources
+    with pytest.raises(InputError, match=r"study\.json' .*resources\.cpus_per_cell must be a whole number"):
+        Run.load(stored.write())
 
 
 def test_cells_are_carried_on_to_the_latest_end_of_their_panel(stored: StoredRun) -> None:

@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from stored_runs import Found, StoredRun
 
-from automl_cf.analysis import figure as module
-from automl_cf.analysis.figure import draw_curve
+from automl_cf.analysis.figures import anytime as module
+from automl_cf.analysis.figures.anytime import draw_curve
 from automl_cf.analysis.run import Run
 from automl_cf.analysis.styles import styles
 from automl_cf.errors import InputError
@@ -234,7 +234,7 @@ def test_many_searchers_can_still_be_told_apart() -> None:
 
 def test_the_analysis_imports_neither_torch_nor_ray() -> None:
     code = (
-        "import sys, automl_cf.analysis.summary, automl_cf.analysis.figure;"
+        "import sys, automl_cf.analysis.summary, automl_cf.analysis.figures.anytime;"
         "assert not {'torch', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -77,7 +77,7 @@ def test_the_wheel_holds_every_module_under_one_name(installed: Installed) -> No
         f"{target}/{path.relative_to(installed.source / folder).as_posix()}"
         for folder, target in FOLDERS.items()
         for path in (installed.source / folder).rglob("*")
-        if path.suffix in {".py", ".toml", ".csv", ".c"} or path.name == "py.typed"
+        if path.suffix in {".py", ".toml", ".csv", ".c", ".css", ".html", ".js"} or path.name == "py.typed"
     }
     assert f"automl_cf/benchmarks/{STUDY}" in wanted
     assert files == wanted

@@ -1,6 +1,7 @@
 """Whole runs: repeated, killed, resumed, refused."""
 
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -178,6 +179,19 @@ def test_resume_of_a_finished_run_changes_nothing(finished: Path) -> None:
     before = (finished / "events.jsonl").read_bytes()
     run.resume(finished)
     assert (finished / "events.jsonl").read_bytes() == before
+
+
+def test_a_run_that_died_when_all_was_scored_but_not_said_says_so(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    log = tmp_path / "run" / "events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert b'"kind":"cell_scored"' in lines[-1]
+    log.write_bytes(b"".join(lines[:-1]))
+    run.resume(tmp_path / "run")
+    kinds = Counter(event["kind"] for event in counted_events(tmp_path / "run"))
+    before = Counter(event["kind"] for event in counted_events(finished))
+    assert kinds["cell_scored"] == before["cell_scored"]
+    assert kinds["score"] == before["score"]  # nothing is retrained again
 
 
 def test_a_torn_last_line_is_passed_over(finished: Path, tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def power_of_equivalence(
     return _between(critical, (true * np.sqrt(n))[..., None], (within * np.sqrt(n))[..., None])
 
 
+@lru_cache(maxsize=4096)  # a report asks for the same pairs several times
 def seeds_to_decide(
     mean: float,
     sd: float,
@@ -303,7 +304,7 @@ def _of_panel(panel: pd.DataFrame, effect: float, fractions: Sequence[float] | N
         columns["beyond"] = ""
     missing = [tuple(int(seed) for seed in table.index[np.isnan(column)]) for column in differences.T]
     frame = pd.DataFrame(columns).assign(missing=pd.Series(missing, dtype="object"))
-    frame["problems"] = pd.Series([_problems(panel, row) for row in frame.to_dict("records")], dtype="object")
+    frame["problems"] = pd.Series(_problems(panel, frame), dtype="object")
     frame[["seeds", "seeds_low", "seeds_high"]] = _seeds(frame, effect)
     mirrored = frame.rename(columns={"searcher": "against", "against": "searcher"})
     mirrored = mirrored.assign(**{name: -frame[name] for name in _SIGNED})
@@ -329,13 +330,17 @@ def _tested(tests: PairedTests, prefix: str) -> dict[str, Any]:
     return {"beyond": verdict.astype(object), **{prefix + name: column for name, column in columns.items()}}
 
 
-def _problems(panel: pd.DataFrame, pair: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Why seeds of a pair are missing, as far as the panel's column ``problem`` says."""
-    if "problem" not in panel or not pair["missing"]:
-        return ()
-    of_pair = panel[panel["searcher"].isin([pair["searcher"], pair["against"]]) & panel["seed"].isin(pair["missing"])]
-    known = of_pair.dropna(subset="problem").sort_values(["searcher", "seed"])
-    return tuple(f"{row['searcher']}, seed {row['seed']}: {row['problem']}" for row in known.to_dict("records"))
+def _problems(panel: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Why seeds of each pair are missing, as far as the panel's column ``problem`` says."""
+    if "problem" not in panel:
+        return [()] * len(pairs)
+    known = panel.dropna(subset="problem")
+    problems = dict(zip(zip(known["searcher"], known["seed"], strict=True), known["problem"], strict=True))
+    found = []
+    for first, other, missing in zip(pairs["searcher"], pairs["against"], pairs["missing"], strict=True):
+        cells = [(name, seed) for name in sorted([first, other]) for seed in missing if (name, seed) in problems]
+        found.append(tuple(f"{name}, seed {seed}: {problems[name, seed]}" for name, seed in cells))
+    return found
 
 
 def _seeds(frame: pd.DataFrame, effect: float) -> FloatArray:

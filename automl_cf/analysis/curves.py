@@ -13,17 +13,23 @@ import pandas as pd
 
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.statistics import CONFIDENCE, FloatArray, t_interval
+from automl_cf.analysis.tables import cell_table
 from automl_cf.errors import InputError, suggest
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What a curve's time is: the sum of a column of `Run.incumbents` and, if any, one of `Run.scores`."""
+    """What a curve's time is: the sum of a column of `Run.incumbents` and, if any, one of `Run.scores`.
+
+    It is multiplied by ``factor``, if any, a column of `Run.cells`; where that is NaN the clock tells nothing of the
+    cell. ``search`` is a column of `Run.cells`, too: a cell's end.
+    """
 
     label: str
     includes: str
     search: str
     retrain: str | None
+    factor: str | None = None
 
 
 CLOCKS = {
@@ -48,7 +54,34 @@ CLOCKS = {
         search="visits",
         retrain="retrain_visits",
     ),
+    "wall": Clock(
+        label="wall time to deliverable (s)",
+        includes="everything that passed since the cell was started (set-up, storing and queueing, too) until the "
+        "incumbent was found, plus retraining it over the lambda grid; of a resumed cell not the gaps between its "
+        "attempts, nor what it did again",
+        search="wall_seconds",
+        retrain="retrain_seconds",
+    ),
+    "compute": Clock(
+        label="computing to deliverable (core-seconds)",
+        includes="set-up and search (thinking, training and validation) until the incumbent was found, plus retraining "
+        "it over the lambda grid, times the cores of a cell, whether they were busy or not; not storing and queueing, "
+        "nor a GPU's seconds",
+        search="work_seconds",
+        retrain="retrain_seconds",
+        factor="cores",
+    ),
+    "simulated": Clock(
+        label="time to deliverable at equal speed (simulated s)",
+        includes="the seconds of the time to deliverable, as they were recorded, replayed on a machine of one speed: "
+        "divided by the cell's own calibration and multiplied by the median one of the run's cells; a cell "
+        "without a calibration has no curve",
+        search="search_seconds",
+        retrain="retrain_seconds",
+        factor="speed",
+    ),
 }
+"""Clocks by name, the default first."""
 
 
 def clock_named(name: str) -> Clock:
@@ -62,7 +95,8 @@ def clock_named(name: str) -> Clock:
 class StepCurve:
     """A right-continuous step function: from ``x[i]`` on it is ``y[i]``; undefined before ``x[0]``.
 
-    ``x``: (points,), strictly increasing, maybe none; ``y``: (points,); ``end``: its cell's end.
+    ``x``: (points,), strictly increasing, maybe none; ``y``: (points,); ``end``: its cell's end, NaN where the clock
+    tells nothing of the cell, which then has no points either.
     """
 
     x: FloatArray
@@ -91,19 +125,36 @@ def cell_curve(x: FloatArray, y: FloatArray, end: float = -np.inf) -> StepCurve:
 def cell_curves(run: Run, clock: str = "deliverable") -> dict[str, StepCurve]:
     """Return the curve of each cell, test rmse_std by the clock; it has no points where there are no results.
 
-    Incumbents that were not scored, or whose retraining failed, give no point.
+    Incumbents that were not scored, or whose retraining failed, give no point, and none of a cell does of which the
+    clock tells nothing (`timed_cells` names them).
     """
     by = clock_named(clock)
     columns = ["cell", "id", "rmse_std", *([by.retrain] if by.retrain else [])]
-    points = run.incumbents.merge(run.scores[columns], on=["cell", "id"]).dropna(subset="rmse_std")
-    points = points.assign(x=points[by.search].astype("float64") + (points[by.retrain] if by.retrain else 0.0))
+    found = run.incumbents[["cell", "id", "order", by.search]].merge(run.scores[columns], on=["cell", "id"])
+    factors = _factors(run, by)
+    times = found[by.search].astype("float64") + (found[by.retrain] if by.retrain else 0.0)
+    points = found.assign(x=times * factors.loc[found["cell"]].to_numpy()).dropna(subset=["rmse_std", "x"])
     of_cell = dict(groups(points.sort_values("order"), "cell"))
     nothing = points[:0]
     curves = {}
-    for cell, end in zip(run.cells["cell"], run.cells[by.search], strict=True):
+    for cell, end in zip(run.cells["cell"], run.cells[by.search] * factors.to_numpy(), strict=True):
         found = of_cell.get(cell, nothing)
         curves[cell] = cell_curve(found["x"].to_numpy(), found["rmse_std"].to_numpy(), float(end))
     return curves
+
+
+def timed_cells(run: Run, clock: str = "deliverable") -> pd.DataFrame:
+    """Return `tables.cell_table`, where ``problem`` names those results, too, of whose time the clock tells nothing."""
+    cells = cell_table(run)
+    unknown = _factors(run, clock_named(clock)).isna().loc[cells["cell"]].to_numpy()
+    why = f"it has no calibration, which the clock '{clock}' needs"
+    return cells.assign(problem=cells["problem"].mask(unknown & cells["problem"].isna(), why))
+
+
+def _factors(run: Run, by: Clock) -> pd.Series:
+    """What each cell's times are multiplied by, by its name, in the order of `Run.cells`."""
+    values = run.cells[by.factor].astype("float64").to_numpy() if by.factor else 1.0
+    return pd.Series(values, index=run.cells["cell"], dtype="float64")
 
 
 def mean_curve(curves: Sequence[StepCurve], right: float | None = None, confidence: float = CONFIDENCE) -> pd.DataFrame:
@@ -131,7 +182,8 @@ def mean_curves(run: Run, clock: str = "deliverable", confidence: float = CONFID
     columns = ["dataset", "dim", "searcher", "x", "mean", "low", "high", "least", "most", "n", "seeds"]
     frames = [pd.DataFrame(columns=columns)]
     for dataset, dim, panel in groups(run.cells[run.cells["state"] == "finished"], "dataset", "dim"):
-        right = max(curves[cell].end for cell in panel["cell"])
+        ends = [curves[cell].end for cell in panel["cell"]]
+        right = max((end for end in ends if not np.isnan(end)), default=np.nan)
         for searcher, cells in groups(panel, "searcher"):
             of_seeds = [curves[cell] for cell in cells["cell"] if len(curves[cell].x)]
             if of_seeds:

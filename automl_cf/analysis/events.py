@@ -1,12 +1,13 @@
-"""What the events of a cell must hold for the analysis to use them, and which of them count."""
+"""What the events of a cell must hold for the analysis to use them, checked one by one as they are read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from automl_cf.errors import InputError
-from automl_cf.events import CLOCK_KINDS, Event, effective, read_events
+from automl_cf.events import CLOCK_KINDS, Event, numbered_events
 
 Types = frozenset[type]
 
@@ -17,6 +18,8 @@ _NUMBER: Types = frozenset({int, float})
 _MAYBE: Types = frozenset({int, float, type(None)})
 _OBJECT: Types = frozenset({dict})
 _LIST: Types = frozenset({list})
+_MAYBE_LIST: Types = frozenset({list, type(None)})
+_MAYBE_OBJECT: Types = frozenset({dict, type(None)})
 
 _COMMON = {"attempt": _COUNT, "n": _COUNT, "time": _NUMBER, "clock": _OBJECT, "visits": _COUNT}
 _CLOCK = dict.fromkeys(CLOCK_KINDS, _NUMBER)
@@ -70,36 +73,115 @@ FIELDS: dict[str, dict[str, Types]] = {
 }
 """The kinds of events of a cell with their fields and the JSON types of these; more fields may be there."""
 
+OPTIONAL: dict[str, dict[str, Types]] = {
+    "cell_started": {"resumes_after": _MAYBE_LIST},
+    "score": {"curve": _MAYBE_LIST, "ranking": _MAYBE_OBJECT},
+}
+"""Fields that older runs have not, or not always; where they are there, they have these types."""
+
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
 _NAMES |= {list: "a list", type(None): "null"}
 
 
-def read_cell_events(path: Path) -> list[Event]:
-    """Return the events of all cells that count, in the order in which they happened within each cell.
+def cell_events(path: Path) -> Iterator[Event]:
+    """Yield the events of all cells in the order of the log, those that a resumed cell did again, too.
 
     Events of the run as a whole (cell null) are left out. Raises InputError naming the line of an event whose
     kind is unknown, that lacks a field or has one of another type, or that is stored twice.
     """
-    events = []
-    seen = set()
-    for number, event in enumerate(read_events(path), 1):
+    forms = {kind: _Form(kind) for kind in FIELDS}
+    seen: dict[tuple[str, int], _Numbers] = {}
+    for number, event in numbered_events(path):
         if event.get("cell") is None:
             continue
-        where = f"'{path}', line {number}"
-        _check(event, {"kind": _TEXT, "cell": _TEXT}, where)
-        if event["kind"] not in FIELDS:
-            raise InputError(f"{where} has the unknown kind '{event['kind']}'; known: {', '.join(FIELDS)}.")
+        form = forms.get(event["kind"]) if type(event["kind"]) is str else None
+        if form is None or not form.knows(event):
+            where = f"'{path}', line {number}"
+            _check(event, {"kind": _TEXT, "cell": _TEXT}, where)
+            if form is None:
+                raise InputError(f"{where} has the unknown kind '{event['kind']}'; known: {', '.join(FIELDS)}.")
+            form.learn(event, where)
+        cell, attempt, n = event["cell"], event["attempt"], event["n"]
+        numbers = seen.get((cell, attempt))
+        if numbers is None:
+            numbers = seen[cell, attempt] = _Numbers()
+        if not numbers.add(n):
+            where = f"'{path}', line {number}"
+            raise InputError(f"{where} repeats event {n} of attempt {attempt} of the cell '{cell}'.")
+        yield event
+
+
+class _Form:
+    """Checks the events of one kind.
+
+    Millions of events have few combinations of types, so that each combination is checked once, field by field, and
+    known afterwards; the positions of its floats are kept with it, as these may be infinite each time.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._fields: Callable[[Event], tuple[Any, ...]] = itemgetter("cell", *_COMMON, *FIELDS[kind])
+        self._clock: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_CLOCK)
+        self._known: dict[tuple[type, ...], Callable[[tuple[Any, ...]], tuple[float, ...]]] = {}
+
+    def knows(self, event: Event) -> bool:
+        """Whether the event's combination of types was right before, and its floats are finite."""
+        try:
+            values = self._values(event)
+        except (KeyError, TypeError):
+            return False
+        floats = self._known.get(tuple(map(type, values)))
+        return floats is not None and all(map(isfinite, floats(values)))
+
+    def learn(self, event: Event, where: str) -> None:
+        """Raise InputError if the event is not as `FIELDS` and `OPTIONAL` say, or else know it from now on."""
         _check(event, _COMMON, where)
         _check(event["clock"], _CLOCK, where)
-        _check(event, FIELDS[event["kind"]], where)
-        key = (event["cell"], event["attempt"], event["n"])
-        if key in seen:
-            raise InputError(f"{where} repeats event {key[2]} of attempt {key[1]} of the cell '{key[0]}'.")
-        if event["kind"] == "cell_started" and event["resumed"] and "resumes_after" not in event:
-            raise InputError(f"{where} lacks the field 'resumes_after', which a resumed cell's start must have.")
-        seen.add(key)
-        events.append(event)
-    return effective(events)
+        _check(event, FIELDS[self._kind], where)
+        if self._kind not in OPTIONAL:
+            values = self._values(event)
+            self._known[tuple(map(type, values))] = _floats(values)
+            return
+        fields = {field: types for field, types in OPTIONAL[self._kind].items() if field in event}
+        _check(event, fields, where)
+        if self._kind == "cell_started" and event["resumed"]:
+            _check_resume_point(event, where)
+
+    def _values(self, event: Event) -> tuple[Any, ...]:
+        return self._fields(event) + self._clock(event["clock"])
+
+
+class _Numbers:
+    """Whole numbers that were there, in little memory where they come as 1, 2, 3, ..."""
+
+    def __init__(self) -> None:
+        self._upto = 0
+        self._others: set[int] = set()
+
+    def add(self, number: int) -> bool:
+        """Whether it was not there before."""
+        if number == self._upto + 1 and number not in self._others:
+            self._upto = number
+            return True
+        if 0 < number <= self._upto or number in self._others:
+            return False
+        self._others.add(number)
+        return True
+
+
+def _floats(values: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], tuple[float, ...]]:
+    """Return what picks the floats of values of these types."""
+    positions = [position for position, value in enumerate(values) if type(value) is float]
+    # Of two or more positions itemgetter makes a tuple.
+    return itemgetter(*positions) if len(positions) > 1 else lambda values: tuple(values[i] for i in positions)
+
+
+def _check_resume_point(event: Event, where: str) -> None:
+    if "resumes_after" not in event:
+        raise InputError(f"{where} lacks the field 'resumes_after', which a resumed cell's start must have.")
+    point = event["resumes_after"]
+    if point is not None and list(map(type, point)) != [int, int]:
+        raise InputError(f"{where} has resumes_after = {point!r:.60}, but it must be null or [attempt, n].")
 
 
 def _check(event: Mapping[str, Any], fields: Mapping[str, Types], where: str) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from automl_cf.analysis.curves import cell_curves
+from automl_cf.analysis.curves import cell_curves, timed_cells
 from automl_cf.analysis.run import CELL, Run, groups
 from automl_cf.analysis.statistics import FloatArray, t_interval
 from automl_cf.analysis.tables import cell_table
@@ -43,17 +43,19 @@ def mean_ranks(run: Run, clock: str = "deliverable") -> pd.DataFrame:
     On each seed, searchers are ranked by their anytime curves' test rmse_std at one moment of the clock. One without a
     result yet shares the worst ranks, and so does one whose cell gives none to the end (`tables.cell_table`): dropping
     it would better the others' ranks. A seed on which a cell is unfinished or not scored is left out, as nobody
-    knows its rank. One row per searcher and moment at which any curve changes, up to the horizon
-    (`thresholds.common_budget`): ``dataset``, ``dim``, ``searcher``, ``x``, ``mean``, ``low``, ``high`` (Student's 95%
-    over seeds), ``n`` seeds, ``missing`` (seeds left out) and ``failed`` (seeds on which it gives no result).
+    knows its rank, and so is one on which the clock tells nothing of a result's time. One row per searcher and moment
+    at which any curve changes, up to the horizon (`thresholds.common_budget`): ``dataset``, ``dim``, ``searcher``,
+    ``x``, ``mean``, ``low``, ``high`` (Student's 95% over seeds), ``n`` seeds, ``missing`` (seeds left out) and
+    ``failed`` (seeds on which it gives no result).
 
     Raises InputError for a clock that there is not.
     """
     curves = cell_curves(run, clock)
     columns = ["dataset", "dim", "searcher", "x", "mean", "low", "high", "n", "missing", "failed"]
     frames = [pd.DataFrame(columns=columns)]
-    for dataset, dim, cells in groups(cell_table(run), "dataset", "dim"):
-        unknown = set(cells.loc[_unknown(cells), "seed"])
+    for dataset, dim, cells in groups(timed_cells(run, clock), "dataset", "dim"):
+        untimed = cells["problem"].notna() & cells["rmse_std"].notna()  # there is a result, but no time
+        unknown = set(cells.loc[_unknown(cells) | untimed, "seed"])
         known = cells[~cells["seed"].isin(unknown)].sort_values(["seed", "searcher"])
         good = known[known["problem"].isna()]
         end = common_budget(known, curves)

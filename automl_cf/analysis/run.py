@@ -1,22 +1,25 @@
 """A stored run as pandas frames."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
-from automl_cf.analysis.events import read_cell_events
+from automl_cf.analysis.gathering import INCUMBENT, TRIAL, CellRecord, Rows, gather, work_seconds
+from automl_cf.analysis.packed import Packed, PackedArray
 from automl_cf.errors import InputError
-from automl_cf.events import CLOCK_KINDS, LOG_NAME, Event, search_seconds
+from automl_cf.events import CLOCK_KINDS, LOG_NAME, find_log, search_seconds
 
 CELL = {"cell": "str", "dataset": "str", "dim": "int64", "searcher": "str", "seed": "int64"}
 """The columns that every frame of a run begins with: the cell's name and what the cell is."""
-_EVENT = {"attempt": "int64", "n": "int64", "search_seconds": "float64"}
-_ARCHITECTURE = {"architecture": "object", "id": "str"}
+
+_SORTED = ("dataset", "dim", "searcher", "seed")
+_SECONDS = ("search_seconds", "work_seconds", "wall_seconds", *CLOCK_KINDS)
 
 RANKING = tuple(f"{metric}@{k}" for metric in ("hit", "ndcg", "recall") for k in (5, 10))
 """Ranking metrics of a score (`cf/ranking.py`); missing where no test rating is a five, and in older runs."""
@@ -33,35 +36,18 @@ _CELLS = {
     "trials": "int64",
     "visits": "int64",
     "search_seconds": "float64",
+    "work_seconds": "float64",
+    "wall_seconds": "float64",
     **dict.fromkeys(CLOCK_KINDS, "float64"),
     "final_id": "str",
     "final_seconds": "float64",
-}
-_TRIALS = {
-    **CELL,
-    **_EVENT,
-    "number": "int64",
-    **_ARCHITECTURE,
-    "status": "str",
-    "rmse": "float64",
-    "epochs": "float64",
-    "best_epoch": "float64",
-    "curve": "object",
-    "trial_visits": "int64",
-    "seconds": "object",
-}
-_INCUMBENTS = {
-    **CELL,
-    **_EVENT,
-    "order": "int64",
-    "visits": "int64",
-    **_ARCHITECTURE,
-    "rmse": "float64",
-    "source": "str",
+    "cores": "int64",
+    "speed": "float64",
 }
 _SCORES = {
     **CELL,
-    **_ARCHITECTURE,
+    "architecture": "object",
+    "id": "str",
     "final": "bool",
     "status": "str",
     "l2": "float64",
@@ -77,6 +63,7 @@ _SCORES = {
     **dict.fromkeys(RANKING, "float64"),
     "retrain_seconds": "float64",
     "retrain_visits": "int64",
+    "curve": "object",
 }
 
 
@@ -85,13 +72,21 @@ class Run:
     """A stored run; every frame begins with the columns of `CELL` and is sorted by what the cell is.
 
     - ``cells``: one row per cell of the study. ``state`` is finished, failed, interrupted or not started;
-      ``reason`` says why it finished or failed. ``search_seconds`` = think + train + validate; ``visits`` are
-      those of the search; the columns of `events.CLOCK_KINDS` are seconds by kind, scoring included. ``final_id``
-      and ``final_seconds`` are the last incumbent and the search seconds at which it was found, if any was.
+      ``reason`` says why it finished or failed. ``search_seconds`` = think + train + validate; ``work_seconds``, with
+      set-up; ``wall_seconds``, those that passed in it; ``visits`` are those of the search; the columns of
+      `events.CLOCK_KINDS` are seconds by kind, scoring included. ``final_id`` and ``final_seconds`` are the last
+      incumbent and the search seconds at which it was found, if any was. ``cores`` a cell; ``speed``, how fast the
+      machine was before the cell, the run's median being 1; NaN where it was not measured.
     - ``trials``: one row per finished evaluation, ``rmse`` in units of the training part's std.
-    - ``incumbents``: one row per change of the incumbent; ``order`` counts them within the cell.
-    - ``scores``: one row per retrained and tested architecture of a cell; ``final`` marks its last incumbent.
+    - ``incumbents``: one row per change of the incumbent; ``order`` counts them within the cell, and
+      ``search_seconds``, ``work_seconds``, ``wall_seconds`` and ``visits`` are those until it was found.
+    - ``scores``: one row per retrained and tested architecture of a cell; ``final`` marks its last incumbent;
+      ``curve`` is the validation RMSE of the retraining after each epoch, None in older runs.
     - ``study`` and ``manifest``: the resolved study and the record of how it was run.
+
+    ``wall_seconds`` are from the cell's start on; of a resumed cell those of its attempts, without the gaps and what
+    it did again. ``architecture``, ``curve`` and ``seconds`` of trials and incumbents are packed
+    (`packed.PackedArray`): each is made when it is asked for.
     """
 
     path: Path
@@ -106,40 +101,26 @@ class Run:
     def load(cls, path: str | Path) -> "Run":
         """Read the run's folder; raises InputError naming the file and the line that is not as it must be."""
         folder = Path(path)
-        log = folder / LOG_NAME
-        if not log.is_file():
+        log = find_log(folder)
+        if log is None:
             raise InputError(f"'{folder}' is not the folder of a run: it has no {LOG_NAME}.")
         study, manifest = _read_object(folder / "study.json"), _read_object(folder / "manifest.json")
-        by_cell: dict[str, list[Event]] = {}
-        for event in read_cell_events(log):
-            event["search_seconds"] = search_seconds(event)
-            by_cell.setdefault(event["cell"], []).append(event)
-
-        cells, trials, incumbents, scores = [], [], [], []
-        for name, events in by_cell.items():
-            started = _of_kind(events, "cell_started")
-            if not started:
-                raise InputError(f"'{log}' has events of the cell '{name}', but no cell_started.")
-            label = {column: started[-1][column] for column in CELL}
-            found = _of_kind(events, "incumbent")
-            # Where an architecture was scored again, its later score counts.
-            scored = {event["id"]: event for event in _of_kind(events, "score")}
-            cells.append({**started[-1], **_cell(events)})
-            trials += [event | label for event in _of_kind(events, "trial")]
-            incumbents += [event | label | {"order": order} for order, event in enumerate(found)]
-            scores += [
-                event | label | (event.get("ranking") or {}) | {"final": bool(found) and id_ == found[-1]["id"]}
-                for id_, event in scored.items()
-            ]
-        cells += [cell for cell in _planned(study, folder / "study.json") if cell["cell"] not in by_cell]
+        store = Packed()
+        records = gather(log, store)
+        cells = [_cell(record) for record in records.values()]
+        cells += [cell for cell in _planned(study, folder / "study.json") if cell["cell"] not in records]
         if not cells:
             raise InputError(f"'{folder}' holds a run without any cell.")
+        cores = _cores(study, folder / "study.json")
+        table = _frame([cell | {"cores": cores} for cell in cells], _CELLS)
+        fit = table["calibration"].where(table["calibration"] > 0)
+        in_order = sorted(records.values(), key=_sort_key)
         return cls(
             path=folder,
-            cells=_frame(cells, _CELLS),
-            trials=_frame(trials, _TRIALS),
-            incumbents=_frame(incumbents, _INCUMBENTS),
-            scores=_frame(scores, _SCORES),
+            cells=table.assign(speed=fit.median() / fit),
+            trials=_stacked([(_label(record), record.trials) for record in in_order], TRIAL, store),
+            incumbents=_incumbents(in_order, store),
+            scores=_frame([score for record in in_order for score in _scores(record)], _SCORES),
             study=study,
             manifest=manifest,
         )
@@ -151,26 +132,67 @@ def groups(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
         yield (*cast(tuple[Any, ...], key), rows)
 
 
-def _cell(events: list[Event]) -> dict[str, Any]:
-    """Return what `Run.cells` says of a cell beyond its start, from its events in order."""
-    search = [event for event in events if event["kind"] not in ("score", "cell_scored")]
-    last, found = search[-1], _of_kind(search, "incumbent")
+def _label(record: CellRecord) -> dict[str, Any]:
+    assert record.started is not None  # as `gather` has checked
+    return {column: record.started[column] for column in CELL}
+
+
+def _sort_key(record: CellRecord) -> tuple[Any, ...]:
+    """The order of all frames; of cells that are the same by it the first to have an event comes first."""
+    label = _label(record)
+    return tuple(label[column] for column in _SORTED)
+
+
+def _cell(record: CellRecord) -> dict[str, Any]:
+    """Return the row of `Run.cells`, but for what the run as a whole says."""
+    assert record.started is not None
+    last, found, found_after = record.last, record.incumbents["id"], record.incumbents["search_seconds"]
     state, reason = "interrupted", None
     if last["kind"] == "cell_finished":
         state, reason = "finished", last["reason"]
     elif last["kind"] == "cell_failed":
         state, reason = "failed", last["error"]
     return {
+        **record.started,
         "state": state,
         "reason": reason,
         "attempts": last["attempt"],
-        "trials": len(_of_kind(search, "trial")),
+        "trials": len(record.trials),
         "visits": last["visits"],
-        "search_seconds": last["search_seconds"],
-        **{kind: max(event["clock"][kind] for event in events) for kind in CLOCK_KINDS},
-        "final_id": found[-1]["id"] if found else None,
-        "final_seconds": found[-1]["search_seconds"] if found else None,
+        "search_seconds": search_seconds(last),
+        "work_seconds": work_seconds(last),
+        "wall_seconds": record.wall_seconds,
+        **record.booked,
+        "final_id": found[-1] if found else None,
+        "final_seconds": found_after[-1] if found else None,
     }
+
+
+def _incumbents(records: Sequence[CellRecord], store: Packed) -> pd.DataFrame:
+    frame = _stacked([(_label(record), record.incumbents) for record in records], INCUMBENT, store)
+    orders = [np.arange(len(record.incumbents)) for record in records]
+    place = list(frame.columns).index("search_seconds") + 1
+    frame.insert(place, "order", np.concatenate([np.zeros(0, "int64"), *orders]))
+    return frame
+
+
+def _scores(record: CellRecord) -> list[dict[str, Any]]:
+    """Return the rows of `Run.scores`; where an architecture was scored again, its later score counts."""
+    label, found = _label(record), record.incumbents["id"]
+    by_id = {event["id"]: event for event in record.scores}
+    return [
+        event | label | (event.get("ranking") or {}) | {"final": bool(found) and id_ == found[-1]}
+        for id_, event in by_id.items()
+    ]
+
+
+def _cores(study: Mapping[str, Any], path: Path) -> int:
+    """Return the study's cores per cell; 1 where a stored study says nothing of them."""
+    resources = study.get("resources") or {}
+    cores = resources.get("cpus_per_cell", 1) if isinstance(resources, dict) else resources
+    if type(cores) is not int or cores < 1:
+        raise InputError(f"'{path}' is not a resolved study: resources.cpus_per_cell must be a whole number above 0.")
+    return cores
 
 
 def _planned(study: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -190,20 +212,33 @@ def _planned(study: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
             "searcher": searcher,
             "seed": seed,
             "state": "not started",
-            **dict.fromkeys(["attempts", "trials", "visits", "search_seconds", *CLOCK_KINDS], 0),
+            **dict.fromkeys(["attempts", "trials", "visits", *_SECONDS], 0),
         }
         for dataset, dim, searcher, seed in cells
     ]
 
 
-def _of_kind(events: list[Event], kind: str) -> list[Event]:
-    return [event for event in events if event["kind"] == kind]
+def _stacked(parts: Sequence[tuple[Mapping[str, Any], Rows]], types: Mapping[str, str], store: Packed) -> pd.DataFrame:
+    """Return rows of cells below each other, with the columns of `CELL` from their labels."""
+    counts = [len(rows) for _, rows in parts]
+    columns = {}
+    for name, dtype in CELL.items():
+        labels = np.array([label[name] for label, _ in parts], dtype="int64" if dtype == "int64" else object)
+        columns[name] = pd.Series(np.repeat(labels, counts), dtype=dtype)
+    for name, dtype in types.items():
+        values = [rows[name] for _, rows in parts]
+        if dtype == "str":
+            columns[name] = pd.Series(list(chain.from_iterable(values)), dtype=dtype)
+            continue
+        numbers = np.concatenate([np.zeros(0, "float64" if dtype == "float64" else "int64"), *map(np.asarray, values)])
+        columns[name] = pd.Series(PackedArray(store, numbers) if dtype == "packed" else numbers)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     values = {column: [row.get(column) for row in rows] for column in columns}
     frame = pd.DataFrame({column: pd.Series(values[column], dtype=dtype) for column, dtype in columns.items()})
-    return frame.sort_values(["dataset", "dim", "searcher", "seed"], kind="stable", ignore_index=True)
+    return frame.sort_values(list(_SORTED), kind="stable", ignore_index=True)
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _results(run: Run) -> list[str]:
 def _problems(run: Run, cells: pd.DataFrame) -> list[str]:
     """Say why cells have no result, and how many trials gave none, whatever became of their cells."""
     lines = [f"{row['cell']}: {row['problem']}" for row in cells.dropna(subset="problem").to_dict("records")]
-    for searcher, trials in groups(run.trials, "searcher"):
+    for searcher, trials in groups(run.trials[["searcher", "status"]], "searcher"):
         bad = trials.loc[trials["status"] != "ok", "status"].value_counts()
         if len(bad):
             kinds = ", ".join(f"{count} {status}" for status, count in bad.items())

@@ -185,10 +185,12 @@ def write_scores(run: Run) -> tuple[Path, Path]:
     """Write ``scores.csv`` and ``scores.parquet`` into the run's folder and return their paths.
 
     One row per scored architecture with its cell's state, and one with empty scores for each cell that has
-    none, so that what is missing is seen; ``architecture`` is JSON. InputError if they cannot be written.
+    none, so that what is missing is seen; ``architecture`` is JSON; ``curve`` is left out. InputError if they cannot be
+    written.
     """
     cells = run.cells[[*CELL, "state", "reason", "split_hash"]]
-    table = cells.merge(run.scores.drop(columns=[column for column in CELL if column != "cell"]), "left", "cell")
+    scores = run.scores.drop(columns=["curve", *(column for column in CELL if column != "cell")])
+    table = cells.merge(scores, "left", "cell")
     table["architecture"] = [json.dumps(a) if isinstance(a, dict) else None for a in table["architecture"]]
     # With a missing value in them pandas would turn these to floats and objects.
     table = table.astype({"final": "boolean", "l2_at_edge": "boolean", "cold": "Int64", "retrain_visits": "Int64"})

@@ -6,7 +6,8 @@ incumbents are seen, so that with few `scoring.points` a time is later than the 
 
 **Censoring.** A cell that does not reach it is censored at its end. One that ended by itself (``exhausted``) would
 deliver nothing more however long it waited, so it is censored no earlier than at the horizon. A cell whose last
-incumbent has no score (it was interrupted, say) is censored at its last scored one, or at 0: of more nobody knows.
+incumbent has no score (it was interrupted, say) is censored at its last scored one, or at 0: of more nobody knows. One
+of whose time the clock tells nothing is censored at 0.
 Kaplan-Meier's estimate (through SciPy) takes censoring to have nothing to do with how soon a cell would have reached
 it. A budget has not; a failure may have, so that failures are listed beside the estimates.
 
@@ -26,10 +27,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from automl_cf.analysis.curves import StepCurve, cell_curves
+from automl_cf.analysis.curves import StepCurve, cell_curves, timed_cells
 from automl_cf.analysis.run import CELL, Run, groups
 from automl_cf.analysis.statistics import CONFIDENCE, FloatArray, Interval, t_interval
-from automl_cf.analysis.tables import cell_table
 from automl_cf.errors import InputError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -65,6 +65,7 @@ def common_budget(cells: pd.DataFrame, curves: Mapping[str, StepCurve]) -> float
     finished = cells[cells["state"] == "finished"]
     by_budget = finished[finished["reason"] != "exhausted"]
     ends = [curves[cell].end for cell in (by_budget if len(by_budget) else finished)["cell"]]
+    ends = [end for end in ends if not np.isnan(end)]
     if not ends:
         return np.nan
     return float(min(ends) if len(by_budget) else max(ends))
@@ -77,7 +78,7 @@ def times_to(
 
     Beside the columns of `CELL`: ``threshold``; ``reached``; ``time``, when it was, else when the cell is censored;
     ``horizon``, of its dataset and dim unless given; ``observed``, whether it was reached or the cell seen up to the
-    horizon; ``problem``, why the cell gives no result (`tables.cell_table`).
+    horizon; ``problem``, why the cell gives no result (`curves.timed_cells`).
 
     Raises InputError for a clock that there is not, no threshold, and thresholds that are no positive numbers.
     """
@@ -87,18 +88,19 @@ def times_to(
     curves = cell_curves(run, clock)
     scored = set(run.scores.loc[run.scores["final"], "cell"])
     rows = []
-    for _, _, cells in groups(cell_table(run), *_PANEL):
+    for _, _, cells in groups(timed_cells(run, clock), *_PANEL):
         end = common_budget(cells, curves) if horizon is None else horizon
         for cell in cells.to_dict("records"):
             curve = curves[cell["cell"]]
             until = curve.end if pd.isna(cell["final_id"]) or cell["cell"] in scored else max([0.0, *curve.x])
             if cell["state"] == "finished" and cell["reason"] == "exhausted" and until == curve.end:
                 until = max(until, end)
+            until = 0.0 if np.isnan(until) else max(until, 0.0)
             for threshold in wanted:
                 time = first_time(curve, threshold)
                 reached = bool(np.isfinite(time))
                 row = {name: cell[name] for name in CELL} | {"threshold": threshold, "reached": reached}
-                row |= {"time": time if reached else max(until, 0.0), "horizon": end, "problem": cell["problem"]}
+                row |= {"time": time if reached else until, "horizon": end, "problem": cell["problem"]}
                 rows.append(row | {"observed": reached or until >= end})
     columns = [*CELL, "threshold", "time", "reached", "observed", "horizon", "problem"]
     return pd.DataFrame(rows, columns=columns)
@@ -263,15 +265,17 @@ def speed_ups(times: pd.DataFrame) -> pd.DataFrame:
         by_seed = cells.pivot(index="seed", columns="searcher", values=["time", "reached", "observed"])
         time, reached = by_seed["time"].astype("float64"), by_seed["reached"].eq(True)
         observed = by_seed["observed"].eq(True)
-        for searcher in time:
+        columns = {name: [part[name].to_numpy() for part in (time, reached, observed)] for name in time}
+        for searcher, (own_time, own_reached, seen) in columns.items():
             for against in time.columns.drop(searcher):
-                both = observed[searcher] & observed[against]
-                first, other = ((time.loc[both, name], reached.loc[both, name]) for name in (searcher, against))
+                other_time, other_reached, other_seen = columns[against]
+                both = seen & other_seen
+                first, other = (own_time[both], own_reached[both]), (other_time[both], other_reached[both])
                 row = {"dataset": dataset, "dim": dim, "threshold": threshold}
                 row |= {"searcher": searcher, "against": against}
                 row |= speed_up(*first, *other, horizon)._asdict()
                 row |= {"count": int(first[1].sum()), "against_count": int(other[1].sum()), "horizon": horizon}
-                rows.append(row | {"missing": tuple(int(seed) for seed in both.index[~both])})
+                rows.append(row | {"missing": tuple(int(seed) for seed in by_seed.index[~both])})
     keys = [*_PANEL, "threshold", "searcher", "against"]
     return pd.DataFrame(rows, columns=[*keys, *SpeedUp._fields, "count", "against_count", "horizon", "missing"])
 
@@ -331,13 +335,13 @@ def areas(run: Run, clock: str = "deliverable", start: float | None = None) -> p
     that has a result has one, to the horizon. Before it, where some curve is undefined, nothing counts for anybody:
     who was first to have any result is not in the area, but in ``first``, when a cell had. Beside `CELL`: ``first``
     (inf without a result), ``start``, ``horizon``, ``area`` and ``problem``. ``area`` is NaN where the cell gives no
-    result (`tables.cell_table`), was undefined at a ``start`` that was given, or where the window is empty.
+    result (`curves.timed_cells`), was undefined at a ``start`` that was given, or where the window is empty.
 
     Raises InputError for a clock that there is not.
     """
     curves = cell_curves(run, clock)
     rows = []
-    for _, _, cells in groups(cell_table(run), *_PANEL):
+    for _, _, cells in groups(timed_cells(run, clock), *_PANEL):
         firsts = {cell: float(curves[cell].x[0]) if len(curves[cell].x) else np.inf for cell in cells["cell"]}
         good = cells.loc[cells["problem"].isna(), "cell"]
         begin = max((firsts[cell] for cell in good), default=np.nan) if start is None else start

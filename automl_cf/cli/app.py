@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from automl_cf import __version__
-from automl_cf.cli import check, data, doctor, listing, new, published, verdict
+from automl_cf.cli import check, compare_runs, data, doctor, figure, listing, new, published, table, verdict, watch
 from automl_cf.cli import compare as comparing
 from automl_cf.cli.arguments import RunFolder
 from automl_cf.cli.errors import guarded
@@ -201,11 +201,27 @@ def resume(folder: RunFolder, plugin: Plugins = None) -> None:
 
 @app.command()
 @guarded
-def report(folder: RunFolder) -> None:
-    """Redraw the curve, summary and tables of a run from its stored events."""
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of a run, such as results/NAME-DATE-TIME, or several.", metavar="RUN..."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="HTML file to write.",
+            show_default="report.html in the run's folder, or for several runs in this one",
+            metavar="FILE",
+        ),
+    ] = None,
+) -> None:
+    """Redraw the curve, summary, tables and HTML report of a run from its stored events.
+
+    Of several runs, write one HTML report with a section for each and what can be said across them, no more.
+    """
     from automl_cf.cli import running
 
-    running.report(folder)
+    running.report(folders, out)
 
 
 @app.command()
@@ -290,6 +306,10 @@ def recommend(
     models.recommend(model, users or (), n, context or (), seen, out)
 
 
+app.command("figure")(guarded(figure.figure))
+app.command("table")(guarded(table.table))
+app.command("compare-runs")(guarded(compare_runs.compare_runs))
+app.command("watch")(guarded(watch.watch))
 app.command("published")(guarded(published.published))
 app.command("verdict")(guarded(verdict.verdict))
 app.command("list")(guarded(listing.list_all))

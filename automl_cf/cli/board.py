@@ -113,9 +113,18 @@ class Board:
         """Take in the events of a run that was interrupted: what was under way then is waiting now."""
         for event in events:
             self.add(event)
+        self.stop()
+
+    def stop(self) -> None:
+        """Take in that the run's process is no more: what was under way is waiting to be resumed."""
         for view in self.cells.values():
             if view.state == "searching":
                 view.state = "waiting"
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more comes of any cell."""
+        return all(view.done for view in self.cells.values())
 
     def seconds_now(self, view: CellView, now: float) -> float:
         """Seconds of search of a cell at a time, also between two events."""

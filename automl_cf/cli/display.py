@@ -34,19 +34,22 @@ class Display(Protocol):
         """Take in one event."""
 
 
-def make_display(board: Board, console: Console) -> Display:
-    """A live table if the console is a terminal that can move its cursor, else plain lines."""
+def make_display(board: Board, console: Console, start: float | None = None) -> Display:
+    """A live table if the console is a terminal that can move its cursor, else plain lines.
+
+    The time that has passed is shown since `start`, in seconds of the epoch; by default since now.
+    """
     live = console.is_terminal and not console.is_dumb_terminal
-    return LiveDisplay(board, console) if live else PlainDisplay(board, console)
+    return LiveDisplay(board, console, start) if live else PlainDisplay(board, console, start)
 
 
 class PlainDisplay:
     """One line for each start, finish, failure, score and end of a cell."""
 
-    def __init__(self, board: Board, console: Console) -> None:
+    def __init__(self, board: Board, console: Console, start: float | None = None) -> None:
         self._board = board
         self._console = console
-        self._start = time.time()
+        self._start = time.time() if start is None else start
 
     def __enter__(self) -> Self:
         return self
@@ -71,10 +74,10 @@ class PlainDisplay:
 class LiveDisplay:
     """A table of all cells that follows the run, with its progress and the time left."""
 
-    def __init__(self, board: Board, console: Console) -> None:
+    def __init__(self, board: Board, console: Console, start: float | None = None) -> None:
         self._board = board
         self._console = console
-        self._start = time.time()
+        self._start = time.time() if start is None else start
         self._lock = threading.Lock()  # the table is drawn by a thread of its own
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
@@ -124,13 +127,18 @@ def render(board: Board, now: float, elapsed: float, height: int) -> RenderableT
     shown = _most_telling(views, max(2, height - _FRAME - len(failed) - _count_panels(views)))
     parts: list[RenderableType] = [_heading(board, now, elapsed), _cells(board, shown, now)]
     if len(shown) < len(views):
-        hidden = Counter(_state(view) for view in views if view not in shown)
-        parts.append(Text("  and " + ", ".join(f"{count} {state}" for state, count in hidden.items()), "dim"))
+        parts.append(Text("  and " + states(view for view in views if view not in shown), "dim"))
     parts.append(Text("  RMSE in standard deviations; seconds of search: think, train, validate.", "dim"))
     for view in failed:
         text = Text(f"  {view.cell.id} failed: {view.reason}", "red", no_wrap=True, overflow="ellipsis")
         parts.append(text)
     return Group(*parts)
+
+
+def states(views: Iterable[CellView]) -> str:
+    """How many cells are in which state: "3 scored, 1 searching"."""
+    counted = Counter(_state(view) for view in views)
+    return ", ".join(f"{count} {state}" for state, count in counted.items())
 
 
 def _heading(board: Board, now: float, elapsed: float) -> RenderableType:

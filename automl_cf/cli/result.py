@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from automl_cf.analysis.run import Run
+
+REPORT_NAME = "report.html"
 
 _GAP = 2
 _PROBLEMS = 10  # listed here; the summary lists all
@@ -34,10 +37,11 @@ class _Column:
         return max(map(cell_len, (*self.title.splitlines(), *self.values)))
 
 
-def show_result(run: "Run", console: Console) -> None:
+def show_result(run: "Run", console: Console, report: Path | None = None) -> None:
     """Print the tables of a run, what gave no result, and where its files are.
 
-    Raises AutomlCfError if there are cells, but none gave a result.
+    ``report`` is its HTML report, by default the one in its folder. Raises AutomlCfError if there are cells, but none
+    gave a result.
     """
     from automl_cf.analysis.tables import cell_table, final_table
 
@@ -49,7 +53,7 @@ def show_result(run: "Run", console: Console) -> None:
         console.print("± is half of a 95% t-interval over seeds; differences are paired by seed.", style="dim")
     problems = cell_table(run).dropna(subset="problem")
     _show_problems(problems, console)
-    _show_files(run, console)
+    _show_files(run, console, report or run.path / REPORT_NAME)
     if len(run.cells) and len(problems) == len(run.cells):
         raise AutomlCfError("no cell of the run gave a result; summary.md lists the reasons.")
 
@@ -105,8 +109,14 @@ def _show_problems(problems: "pd.DataFrame", console: Console) -> None:
         console.print(f"... and {len(problems) - _PROBLEMS} cells more without a result", style="red")
 
 
-def _show_files(run: "Run", console: Console) -> None:
+def file_line(title: str, path: Path) -> Text:
+    """The line that says where a file is."""
+    return Text(f"{title:<8} {path}")
+
+
+def _show_files(run: "Run", console: Console, report: Path) -> None:
     console.print()
-    for title, name in (("Figure", "curve.png"), ("Summary", "summary.md"), ("Scores", "scores.csv")):
-        if (run.path / name).exists():
-            console.print(Text(f"{title:<8} {run.path / name}"), soft_wrap=True)
+    others = (("Figure", "curve.png"), ("Summary", "summary.md"), ("Scores", "scores.csv"))
+    for title, path in (("Report", report), *((title, run.path / name) for title, name in others)):
+        if path.exists():
+            console.print(file_line(title, path), soft_wrap=True)

@@ -13,7 +13,7 @@ from rich.console import Console
 from automl_cf.cli.board import Board
 from automl_cf.cli.display import Display, make_display
 from automl_cf.cli.errors import INTERRUPTED
-from automl_cf.cli.result import show_result
+from automl_cf.cli.result import REPORT_NAME, file_line, show_result
 from automl_cf.cli.terminal import output
 from automl_cf.events import LOG_NAME, Event, read_events
 
@@ -53,12 +53,16 @@ def resume(folder: Path, plugins: Sequence[Path] = ()) -> None:
     _watch(folder, Board(study), past, lambda display: api.resume(folder, display, plugins))
 
 
-def report(folder: Path) -> None:
-    """Redraw a stored run, and print its result."""
+def report(folders: Sequence[Path], out: Path | None = None) -> None:
+    """Redraw a stored run, and print its result; of several write one report."""
     load()
     from automl_cf import api
 
-    show_result(api.report(folder), output())
+    if len(folders) == 1:
+        show_result(api.report(folders[0], out) if out else api.report(folders[0]), output(), out)
+    else:
+        path = api.report_runs(folders, out or Path(REPORT_NAME))
+        output().print(file_line("Report", path), soft_wrap=True)
 
 
 def _watch(folder: Path, board: Board, past: Iterable[Event], work: "Callable[[Display], Run]") -> None:

@@ -231,8 +231,10 @@ class _Run:
         jobs: list[Job] = []
         for cell in self.cells:
             past = self._past(cell)
+            kinds = {event["kind"] for event in past}
             architectures = to_score(self.study, past)
-            if architectures and not any(event["kind"] == "cell_scored" for event in past):
+            # With all of them scored, a process that died right then still owes the word that they are.
+            if (architectures or "score" in kinds) and "cell_scored" not in kinds:
                 attempt = _next_attempt(self.events, cell)
                 split, truth = self.data.split(cell), self.data.truth(cell)
                 jobs.append(ScoreJob(self.study, cell, split, architectures, truth, past, attempt, self.plugins))

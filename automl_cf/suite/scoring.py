@@ -97,7 +97,7 @@ def _score(job: ScoreJob, task: TrainingTask, architecture: Architecture) -> dic
     fields = _unscored(split, fit.status) | {
         "l2": fit.l2,
         "l2_at_edge": at_edge,
-        "curve": [_finite(value) for value in fit.curve],
+        "curve": [_finite(float(value)) for value in fit.curve],
         "retrain_seconds": time.perf_counter() - start,
         "retrain_visits": meter.visits,
     }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from automl_cf.errors import AutomlCfError, InputError
-from automl_cf.events import LOG_NAME, Event, encode, read_events
+from automl_cf.events import COMPRESSED_NAME, LOG_NAME, Event, encode, read_events
 
 STUDY_NAME = "study.json"
 MANIFEST_NAME = "manifest.json"
@@ -25,11 +26,18 @@ class Store:
     """The one writer of a run's folder.
 
     A line is one `write` to a descriptor opened for appending: what `append` returned from survives the death
-    of any process of the run. Raises InputError where the folder is in use or cannot be written.
+    of any process of the run. Raises InputError where the folder is in use, cannot be written, or has a compressed
+    log only, to which nothing can be added.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if (folder / COMPRESSED_NAME).exists() and not (folder / LOG_NAME).exists():
+            raise InputError(
+                f"'{folder}' has its log compressed, as {COMPRESSED_NAME}, so that nothing can be added to it: unpack "
+                f"it by 'gunzip {shlex.quote(str(folder / COMPRESSED_NAME))}' to go on with the run, or choose another "
+                "--out."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(folder / ".lock")

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
-from automl_cf.analysis.figure import REPRODUCIBLE, save_figure
+from automl_cf.analysis.figures.page import REPRODUCIBLE, save_figure
 from automl_cf.benchmarks.speed.results import Results, Setting, Spread, number
 from automl_cf.benchmarks.speed.subjects import C_LOOP, FUSED, LOADER, REFERENCE, SLICES, SURPRISE
 
