@@ -18,7 +18,7 @@ _DPI = 150  # less than for print: the pictures are part of the repository
 COMMANDS = {
     "anytime": "automl-cf figure anytime results/ml-100k --width page",
     "dimensions": "automl-cf figure dimensions results/models-ml-100k results/models-ml-1m --width page",
-    "convergence": "automl-cf figure convergence results/models-ml-100k --width page",
+    "convergence": "automl-cf figure convergence results/ml-100k --width page",
     "efficiency": "automl-cf figure efficiency results/ml-100k",
     "operations": "automl-cf figure operations results/ml-100k",
     "elementwise": "automl-cf figure elementwise results/ml-100k --width page",

@@ -302,8 +302,15 @@ def test_an_index_that_pandas_stored_is_columns_or_nothing(tmp_path, index):
     assert sorted(rows[["user", "item", "rating"]].itertuples(index=False, name=None)) == sorted(RATINGS)
 
 
+def is_finite(text):
+    try:
+        return np.isfinite(float(text))
+    except ValueError:
+        return True  # no number
+
+
 IDS = st.one_of(
-    st.text("0123456789.+-eE", min_size=1, max_size=5),
+    st.text("0123456789.+-eE", min_size=1, max_size=5).filter(is_finite),
     st.floats(allow_nan=False, allow_infinity=False).map(str),
     st.sampled_from(["007", "7.0", "true", "True", "False", "NA", "a b", "07.50", "é", " 7", "7 "]),
 )
@@ -329,6 +336,12 @@ def test_names_of_a_ratings_file_are_found_again_by_its_rows(tmp_path_factory, n
     assert data.columns == ("who", "what")
     known = Names(data.ratings.labels[0], "who")
     assert known.numbers(read_rows(path, data.columns)["who"]).tolist() == data.ratings.indices[:, 0].tolist()
+
+
+def test_a_name_that_is_an_infinite_number_is_refused(write):
+    path = write("user,item,rating\n1,a,3\n1e400,b,4\n2,a,5\n")
+    with pytest.raises(InputError, match=r"column 'user' is infinite in row 2, but every name is finite"):
+        load_file(path)
 
 
 def test_a_data_set_has_the_names_of_its_columns(write):

@@ -238,12 +238,27 @@ def save_figure(
 
     ``description`` is stored within the files. Raises InputError if one cannot be written.
     """
+    _settle(figure)
     targets = tuple(stem.with_name(f"{stem.name}.{form}") for form in formats)
     for target, form in zip(targets, formats, strict=True):
         metadata = {**_METADATA[form], **({_DESCRIPTION[form]: description} if description else {})}
         with whole_file(target) as path:
             figure.savefig(path, format=form, dpi=dpi, metadata=metadata)
     return targets
+
+
+def _settle(figure: Figure) -> None:
+    """Lay a figure out once for all its files, and round where its axes stand.
+
+    The solver of constraints goes by addresses in memory, so that its last bits differ from one drawing to the next.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        ax.set_position(tuple(round(edge, 6) for edge in ax.get_position().bounds))
 
 
 def _renderer(figure: Figure) -> Any:

@@ -338,7 +338,13 @@ def _encode(table: _Table, column: "pd.Series[Any]", position: int) -> tuple[NDA
             f"but every rating needs one."
         )
     codes, labels = pd.factorize(column, sort=True)
-    return codes.astype(np.int64), np.asarray(labels)
+    names = np.asarray(labels)
+    if names.dtype.kind == "f" and np.isinf(names).any():
+        row = int(np.argmax(np.isinf(names)[codes])) + 1
+        raise InputError(
+            f"{table.path}: {table.describe(position)} is infinite in row {row}, but every name is finite."
+        )
+    return codes.astype(np.int64), names
 
 
 def _binned(table: _Table, column: "pd.Series[Any]", position: int, time_bin: str) -> tuple[IntArray, NDArray[Any]]:
