@@ -1,8 +1,8 @@
 """Take the picture of the HTML report that the README shows.
 
-Run as `python -m automl_cf.benchmarks.doc_report [RUN]` at the top of the repository. It writes docs/figures/report.png,
-the top of the report of a run, of results/every-searcher-10s if no other is named. It needs playwright, which the extra
-`dev` brings, and a Chromium.
+Run as `python -m automl_cf.benchmarks.doc_report [RUN]` at the top of the repository. It writes the top of the report
+of a run, of results/every-searcher-10s if no other is named, to docs/figures/report.png. It needs playwright, which the
+extra `dev` brings, and a Chromium.
 """
 
 import shutil

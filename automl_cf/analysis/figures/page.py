@@ -40,6 +40,8 @@ LINE, THIN, EDGE, MARKER = 1.1, 0.6, 0.4, 3.2
 _MARGIN = 0.06  # inches
 _LARGE = 8  # times, to measure text without the effect of pixels
 _LINE_HEIGHT = 1.3  # of a caption, in its size
+_VECTOR_DPI = 720  # so much that letters are as wide as they are in SVG and PDF
+_PASSES = 3  # of the layout: texts beside the axes move with them, and so need room elsewhere
 
 # The same run gives the same file: no date, identifiers that are not random, and fonts that matplotlib brings.
 REPRODUCIBLE: dict[Any, Any] = {"svg.hashsalt": "automl-cf"}
@@ -238,27 +240,33 @@ def save_figure(
 
     ``description`` is stored within the files. Raises InputError if one cannot be written.
     """
-    _settle(figure)
     targets = tuple(stem.with_name(f"{stem.name}.{form}") for form in formats)
     for target, form in zip(targets, formats, strict=True):
         metadata = {**_METADATA[form], **({_DESCRIPTION[form]: description} if description else {})}
-        with whole_file(target) as path:
+        with whole_file(target) as path, _laid_out(figure, dpi if form == "png" else _VECTOR_DPI):
             figure.savefig(path, format=form, dpi=dpi, metadata=metadata)
     return targets
 
 
-def _settle(figure: Figure) -> None:
-    """Lay a figure out once for all its files, and round where its axes stand.
+@contextmanager
+def _laid_out(figure: Figure, dpi: int) -> Iterator[None]:
+    """Lay a figure out for a resolution, by which the width of letters differs, and round where its axes stand.
 
     The solver of constraints goes by addresses in memory, so that its last bits differ from one drawing to the next.
     """
-    engine = figure.get_layout_engine()
-    if engine is None:
-        return
-    engine.execute(figure)
-    figure.set_layout_engine("none")
-    for ax in figure.axes:
-        ax.set_position(tuple(round(edge, 6) for edge in ax.get_position().bounds))
+    engine, own_dpi = figure.get_layout_engine(), figure.dpi
+    if engine is not None:
+        figure.set_dpi(dpi)
+        for _ in range(_PASSES):
+            engine.execute(figure)
+        figure.set_dpi(own_dpi)
+        figure.set_layout_engine("none")
+        for ax in figure.axes:
+            ax.set_position(tuple(round(edge, 6) for edge in ax.get_position().bounds))
+            ax.set_in_layout(True)  # for the next file
+    yield
+    if engine is not None:
+        figure.set_layout_engine(engine)
 
 
 def _renderer(figure: Figure) -> Any:
