@@ -22,10 +22,9 @@ from typer.testing import CliRunner
 
 from automl_cf.analysis.curves import CLOCKS, mean_curves
 from automl_cf.analysis.elementwise import ACTIVATIONS, elementwise
-from automl_cf.analysis.markdown import escape
 from automl_cf.analysis.ranks import dataset_errors, rank_test
 from automl_cf.analysis.report import write_report, write_reports
-from automl_cf.analysis.report.content import _plain, named, table
+from automl_cf.analysis.report.content import named, table
 from automl_cf.analysis.report.data import GRID, METRICS, panels, thinned, with_metric
 from automl_cf.analysis.report.looks import DARK, LIGHT, MARKERS, contrast, looks_of, readable
 from automl_cf.analysis.report.page import embedded, page_of
@@ -317,11 +316,6 @@ def test_embedded_json_ends_no_script_and_loses_nothing(value: Any) -> None:
 def test_what_is_no_number_is_not_embedded() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         embedded([float("nan")])
-
-
-@given(st.text())
-def test_lines_of_the_summary_become_plain_again(text: str) -> None:
-    assert _plain(escape(text)) == one_line(text)
 
 
 # --- looks ---

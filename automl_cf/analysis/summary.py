@@ -60,17 +60,21 @@ def write_summary(run: Run) -> Path:
 
 
 def _heading(run: Run) -> list[str]:
+    figure = ["![Test error against time](curve.svg)"] if (run.path / "curve.svg").exists() else []
+    return [f"# {escape(str(run.study.get('name', 'study')))}", escape(what_was_compared(run)), *figure]
+
+
+def what_was_compared(run: Run) -> str:
+    """Return in one sentence what a run compared, under which budget, and how its cells ended."""
     cells = run.cells
     limits = run.study.get("budget", {})
     budget = " or ".join(f"{limit:,g} {kind}" for kind, limit in limits.items() if limit)
     states = ", ".join(f"{count} {state}" for state, count in cells["state"].value_counts().items())
-    line = (
+    return (
         f"{_listed(cells['searcher'])} on {_listed(cells['dataset'])}, dimension {_listed(cells['dim'])}, "
         f"seeds {_listed(cells['seed'])}; budget of a cell: {budget or 'not recorded'}; "
         f"engine: {_listed(cells['engine'])}; {len(cells)} cells: {states}."
     )
-    figure = ["![Test error against time](curve.svg)"] if (run.path / "curve.svg").exists() else []
-    return [f"# {escape(str(run.study.get('name', 'study')))}", escape(line), *figure]
 
 
 def _results(run: Run) -> list[str]:
@@ -85,18 +89,33 @@ def _results(run: Run) -> list[str]:
 
 
 def _problems(run: Run, cells: pd.DataFrame) -> list[str]:
-    """Say why cells have no result, and how many trials gave none, whatever became of their cells."""
+    lines = problem_lines(run, cells)
+    return ["## What went wrong", bullets(lines)] if lines else []
+
+
+def problem_lines(run: Run, cells: pd.DataFrame) -> list[str]:
+    """Say why cells have no result, and how many trials gave none, whatever became of their cells.
+
+    ``cells`` are the run's `cell_table`; the lines are plain text.
+    """
     lines = [f"{row['cell']}: {row['problem']}" for row in cells.dropna(subset="problem").to_dict("records")]
     for searcher, trials in groups(run.trials[["searcher", "status"]], "searcher"):
         bad = trials.loc[trials["status"] != "ok", "status"].value_counts()
         if len(bad):
             kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
             lines.append(f"{searcher}: {bad.sum()} of {len(trials)} trials gave no result ({kinds})")
-    lines += [f"{left_out['name']} was left out: {left_out['reason']}" for left_out in run.study.get("skipped", ())]
-    return ["## What went wrong", bullets(lines)] if lines else []
+    return lines + [
+        f"{left_out['name']} was left out: {left_out['reason']}" for left_out in run.study.get("skipped", ())
+    ]
 
 
 def _warnings(cells: pd.DataFrame) -> list[str]:
+    lines = warning_lines(cells)
+    return ["## Warnings", bullets(lines)] if lines else []
+
+
+def warning_lines(cells: pd.DataFrame) -> list[str]:
+    """Say in plain text what a reader of a run's `cell_table` must know: grids too narrow, uneven machines."""
     lines = []
     at_edge = cells[cells["l2_at_edge"].eq(True)]
     for dataset, dim, searcher, rows in groups(at_edge, "dataset", "dim", "searcher"):
@@ -117,7 +136,7 @@ def _warnings(cells: pd.DataFrame) -> list[str]:
             f"The calibration before each cell took {fastest:.3g} to {slowest:.3g} s: the machine was not "
             "equally fast for all cells, so differences in seconds by such a factor mean nothing."
         )
-    return ["## Warnings", bullets(lines)] if lines else []
+    return lines
 
 
 def _times(run: Run) -> list[str]:

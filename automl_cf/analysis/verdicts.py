@@ -25,7 +25,7 @@ AGAINST = "bias-only"
 
 _SIGNS = {BETTER: "+", WORSE: "-", EQUIVALENT: "=", UNDECIDED: "?"}
 
-_READING = """\
+READING = """\
 Differences are of test RMSE in standard deviations of all ratings, as means over seeds (splits and initialisations) of
 this data set, with Student's 95% interval of each pair alone. p values are corrected for all pairs of a data set and
 dimension by Holm's method. "Beyond these splits" is for fresh ratings of the same kind, by the corrected resampled t
@@ -77,7 +77,7 @@ def verdict_text(run: Run, against: str | None = None, effect: float | None = No
     if len(problems):
         lines = [f"{row['cell']}: {row['problem']}" for row in problems.to_dict("records")]
         sections.append("\n".join(["Cells without a result, which are in no comparison:", *map(_indent, lines)]))
-    return "\n\n".join([*sections, _READING]) + "\n"
+    return "\n\n".join([*sections, READING]) + "\n"
 
 
 def undefeated(results: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:

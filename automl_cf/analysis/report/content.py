@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_cf.analysis import summary
 from automl_cf.analysis.comparison import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from automl_cf.analysis.ranks import LEAST_DATASETS, dataset_errors, rank_test
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.styles import REFERENCE
+from automl_cf.analysis.summary import problem_lines, warning_lines, what_was_compared
 from automl_cf.analysis.tables import cell_table, final_table, ranking_columns, score_columns, search_columns
 from automl_cf.analysis.thresholds import reaching, reaching_in_words, speed_up_in_words, speed_ups, times_to
 from automl_cf.analysis.verdicts import declared_thresholds, smallest_effect, undefeated, verdicts
@@ -24,7 +24,6 @@ MOST_IN_MATRIX = 40
 MOST_NAMED = 6
 """Searchers that a sentence names; of more it says how many there are."""
 
-_MARKDOWN = {"](": "]\\(", "*": "\\*", "`": "\\`", "|": "\\|", "<": "&lt;", "&": "&amp;", "\\": "\\\\"}
 _NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(?:e[-+]?\d+)?(?=$|[\s,\[(])")
 _FIRST = ("Searcher", "Found")  # columns of text
 
@@ -41,10 +40,10 @@ def run_content(run: Run, results: pd.DataFrame) -> Content:
     ]
     return {
         "name": str(run.study.get("name", "study")),
-        "heading": _plain(summary._heading(run)[1]),
+        "heading": what_was_compared(run),
         "panels": made,
-        "problems": _lines(summary._problems(run, cells)),
-        "warnings": _lines(summary._warnings(cells)),
+        "problems": problem_lines(run, cells),
+        "warnings": warning_lines(cells),
         "failed": int(cells["problem"].notna().sum()),
         "cells": len(cells),
         "effect": smallest_effect(run),
@@ -213,18 +212,6 @@ def _ahead(times: pd.DataFrame, searcher: str, against: str) -> str:
     pairs = speed_ups(times[times["searcher"].isin([searcher, against])])
     (row,) = pairs[pairs["searcher"] == searcher].to_dict("records")
     return speed_up_in_words(row)
-
-
-def _lines(sections: Sequence[str]) -> list[str]:
-    """The lines of one of the summary's sections, a heading and bullets, as plain text."""
-    return [_plain(line.removeprefix("- ")) for section in sections[1:] for line in section.split("\n")]
-
-
-def _plain(markdown: str) -> str:
-    """The inverse of `markdown.escape`."""
-    for plain, escaped in _MARKDOWN.items():
-        markdown = markdown.replace(escaped, plain)
-    return markdown
 
 
 def _commands(run: Run) -> list[Content]:

@@ -35,7 +35,7 @@ from automl_cf.analysis.report.specs import COLUMNS, CONFIG, specs
 from automl_cf.analysis.run import Run
 from automl_cf.analysis.styles import REFERENCE
 from automl_cf.analysis.tables import final_table
-from automl_cf.analysis.verdicts import _READING
+from automl_cf.analysis.verdicts import READING
 from automl_cf.errors import InputError
 
 REPORT_NAME = "report.html"
@@ -105,7 +105,7 @@ def page_of(runs: Sequence[Run]) -> str:
             leads=_LEADS,
             reference=REFERENCE,
             shown_first=SHOWN_FIRST,
-            how_to_read=" ".join(_READING.split()),
+            how_to_read=" ".join(READING.split()),
         )
     )
 
