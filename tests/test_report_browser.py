@@ -228,6 +228,7 @@ def test_the_data_of_a_chart_are_in_a_table(reports: dict[str, Path], opened: Op
     found = opened(reports["mixed"])
     details = found.page.locator(f"{CURVES} details.data")
     details.locator("summary").click()
+    details.locator("tbody tr").first.wait_for()  # the table is made when it is opened, by an event
     rows = details.locator("tbody tr")
     every = rows.count()
     assert details.locator("thead th").all_text_contents()[0] == "Searcher"
@@ -236,6 +237,7 @@ def test_the_data_of_a_chart_are_in_a_table(reports: dict[str, Path], opened: Op
     assert 0 < rows.count() < every
     for details in found.page.locator("details.data").all()[1:]:
         details.locator("summary").click()
+        details.locator("tbody tr").first.wait_for()  # the table is made when it is opened, by an event
         assert details.locator("tbody tr").count() > 0
 
 
