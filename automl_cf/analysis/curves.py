@@ -5,7 +5,7 @@ Retraining takes its time, so a later incumbent may be delivered before an earli
 counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -175,10 +175,17 @@ def mean_curve(curves: Sequence[StepCurve], right: float | None = None, confiden
 def mean_curves(run: Run, clock: str = "deliverable", confidence: float = CONFIDENCE) -> pd.DataFrame:
     """Return `mean_curve` over seeds for each (dataset, dim, searcher), with one end per (dataset, dim).
 
+    See `means_over_seeds`.
+    """
+    return means_over_seeds(run, cell_curves(run, clock), confidence)
+
+
+def means_over_seeds(run: Run, curves: Mapping[str, StepCurve], confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Return `mean_curve` over seeds for each (dataset, dim, searcher), of ``curves`` by the names of finished cells.
+
     Only finished cells count: others were not observed to their budget, and carrying them on would guess.
     Beside its columns: dataset, dim, searcher, and ``seeds``, the number of finished cells with a result.
     """
-    curves = cell_curves(run, clock)
     columns = ["dataset", "dim", "searcher", "x", "mean", "low", "high", "least", "most", "n", "seeds"]
     frames = [pd.DataFrame(columns=columns)]
     for dataset, dim, panel in groups(run.cells[run.cells["state"] == "finished"], "dataset", "dim"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from automl_cf.analysis.compatibility import UNEVEN
 from automl_cf.analysis.curves import CLOCKS
 from automl_cf.analysis.markdown import bullets, escape, table
 from automl_cf.analysis.output import whole_file
@@ -32,8 +33,6 @@ _RANKING = """\
 Each user's test ratings (of a tensor: those of each combination of the other modes) are ranked, fives being the
 positives; ties count as their expectation. Lists are short, so Hit is high by chance. Means over the lists that have
 a five, then over seeds."""
-
-_UNEVEN = 1.5  # a slowest calibration by this factor above the fastest is worth a warning
 
 
 def write_summary(run: Run) -> Path:
@@ -131,7 +130,7 @@ def warning_lines(cells: pd.DataFrame) -> list[str]:
                 "comparable; visits and errors are."
             )
     fastest, slowest = cells["calibration"].min(), cells["calibration"].max()
-    if slowest > _UNEVEN * fastest:
+    if slowest > UNEVEN * fastest:
         lines.append(
             f"The calibration before each cell took {fastest:.3g} to {slowest:.3g} s: the machine was not "
             "equally fast for all cells, so differences in seconds by such a factor mean nothing."

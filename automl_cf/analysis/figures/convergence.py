@@ -18,7 +18,7 @@ from automl_cf.analysis.figures.page import LINE, MARKER, THIN, Page, nothing_he
 from automl_cf.analysis.figures.subject import (
     MANY,
     Subject,
-    interval_in_words,
+    bands_in_words,
     listed,
     of_panel,
     panel_title,
@@ -113,11 +113,10 @@ def draw(page: Page, subject: Subject) -> str:
     if (source[source != NEITHER] == TRIAL).all():
         of_trials = ["all"]
     without = cells.loc[source == NEITHER].groupby("searcher").size()
-    many = max(usable.groupby(["dataset", "dim"])["searcher"].nunique()) > MANY
     return sentences(
         f"Mean over {seeds_in_words(counts)} of the final architectures;",
         "thin once any seed has stopped: it is held at its last value.",
-        interval_in_words(counts, "Band") if not many else f"No bands, for more than {MANY} searchers.",
+        bands_in_words(usable, counts),
         f"A level, as it has no epochs: {listed(sorted(levels))}." if levels else "",
         f"Not the retraining, but the trial during search, as the run stores no other: {listed(of_trials)}."
         if of_trials

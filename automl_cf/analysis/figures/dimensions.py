@@ -12,14 +12,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from automl_cf.analysis.figures.anytime import ERROR
-from automl_cf.analysis.figures.dots import AROUND, ROW, SEEDS, draw_dot, draw_rows, means_of
+from automl_cf.analysis.figures.dots import SEEDS, draw_dot, means_of, row_panels
 from automl_cf.analysis.figures.lines import few_ticks
 from automl_cf.analysis.figures.page import Page, nothing_here, tick_names, titled
 from automl_cf.analysis.figures.subject import (
     Subject,
     interval_in_words,
-    of_panel,
-    panel_title,
     problems_in_words,
     seeds_in_words,
     sentences,
@@ -35,22 +33,14 @@ def draw(page: Page, subject: Subject) -> str:
     dims = {
         dataset: sorted({dim for name, dim in subject.panels() if name == dataset}) for dataset, _ in subject.panels()
     }
-    most = max(len(of_panel(means, dataset, dim)) for dataset, dim in subject.panels())
-    columns = 2 if page.is_wide else 1
-    if all(len(known) == 1 for known in dims.values()):
-        axes = page.panels(len(dims), most * ROW + AROUND, columns)
-        for (dataset, (dim,)), ax in zip(dims.items(), axes, strict=True):
-            rows = of_panel(means, dataset, dim)
-            titled(ax, panel_title(dataset, dim))
-            if rows.empty:
-                nothing_here(ax, "no finished cell with a result")
-                continue
-            draw_rows(ax, rows, of_panel(cells, dataset, dim), "rmse_std", subject)
+    of_one = all(len(known) == 1 for known in dims.values())
+    if of_one:
+        for ax, rows in row_panels(page, subject, cells, "rmse_std", ERROR):
             for level in rows.loc[rows["searcher"] == REFERENCE, "mean"]:
                 ax.axvline(level, **subject.looks[REFERENCE].line, linewidth=0.7, zorder=1.5)
-            ax.set_xlabel(ERROR)
     else:
-        for (dataset, known), ax in zip(dims.items(), page.panels(len(dims), 2.2, columns), strict=True):
+        axes = page.panels(len(dims), 2.2, 2 if page.is_wide else 1)
+        for (dataset, known), ax in zip(dims.items(), axes, strict=True):
             titled(ax, dataset)
             of_dataset = means[means["dataset"] == dataset]
             if of_dataset.empty:
@@ -59,7 +49,7 @@ def draw(page: Page, subject: Subject) -> str:
             _draw_dims(ax, of_dataset, cells[cells["dataset"] == dataset], known, subject.looks)
             ax.set(xlabel="embedding dimension", ylabel=ERROR)
         page.legend_of(subject.looks, set(means["searcher"]))
-    level = f"Dashed: {REFERENCE}." if REFERENCE in set(means["searcher"]) and all(map(_one, dims.values())) else ""
+    level = f"Dashed: {REFERENCE}." if of_one and REFERENCE in set(means["searcher"]) else ""
     return sentences(
         f"Mean over {seeds_in_words(means['n'])}.",
         interval_in_words(means["n"]),
@@ -68,10 +58,6 @@ def draw(page: Page, subject: Subject) -> str:
         "The error axis does not start at 0.",
         problems_in_words(subject.run),
     )
-
-
-def _one(dims: list[int]) -> bool:
-    return len(dims) == 1
 
 
 def _draw_dims(ax: Axes, means: pd.DataFrame, cells: pd.DataFrame, dims: list[int], looks: Mapping[str, Style]) -> None:

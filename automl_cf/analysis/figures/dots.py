@@ -1,5 +1,6 @@
 """A dot with an interval for each searcher, one below the other, with its seeds as small dots."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -7,8 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from automl_cf.analysis.figures.lines import few_ticks
-from automl_cf.analysis.figures.page import EDGE, LINE, MARKER, tick_names
-from automl_cf.analysis.figures.subject import Subject
+from automl_cf.analysis.figures.page import EDGE, LINE, MARKER, Page, nothing_here, tick_names, titled
+from automl_cf.analysis.figures.subject import Subject, of_panel, panel_title
 from automl_cf.analysis.run import groups
 from automl_cf.analysis.statistics import t_interval
 
@@ -32,7 +33,25 @@ def means_of(cells: pd.DataFrame, value: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values(["dataset", "dim", "mean", "searcher"], ignore_index=True)
 
 
-def draw_rows(ax: Axes, means: pd.DataFrame, cells: pd.DataFrame, value: str, subject: Subject) -> None:
+def row_panels(
+    page: Page, subject: Subject, cells: pd.DataFrame, value: str, label: str
+) -> Iterator[tuple[Axes, pd.DataFrame]]:
+    """Draw a panel per (dataset, dim) with a row per searcher; yield each that has any, with its rows of `means_of`."""
+    means, panels = means_of(cells, value), list(subject.panels())
+    most = max(len(of_panel(means, dataset, dim)) for dataset, dim in panels)
+    axes = page.panels(len(panels), most * ROW + AROUND, 2 if page.is_wide else 1)
+    for (dataset, dim), ax in zip(panels, axes, strict=True):
+        rows = of_panel(means, dataset, dim)
+        titled(ax, panel_title(dataset, dim))
+        if rows.empty:
+            nothing_here(ax, "no finished cell with a result")
+            continue
+        _draw_rows(ax, rows, of_panel(cells, dataset, dim), value, subject)
+        ax.set_xlabel(label)
+        yield ax, rows
+
+
+def _draw_rows(ax: Axes, means: pd.DataFrame, cells: pd.DataFrame, value: str, subject: Subject) -> None:
     """Draw `means_of` one (dataset, dim) as rows, the first at the top, and their cells' values beside them."""
     for place, row in enumerate(means.to_dict("records")):
         look = subject.looks[row["searcher"]]

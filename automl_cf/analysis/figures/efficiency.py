@@ -8,14 +8,13 @@ moment, the mean is over the k with the least validation RMSE after retraining: 
 import numpy as np
 import pandas as pd
 
-from automl_cf.analysis.curves import StepCurve, clock_named, mean_curve
+from automl_cf.analysis.curves import StepCurve, clock_named, means_over_seeds
 from automl_cf.analysis.figures.anytime import ERROR
 from automl_cf.analysis.figures.lines import draw_lines
 from automl_cf.analysis.figures.page import Page, titled
 from automl_cf.analysis.figures.subject import (
-    MANY,
     Subject,
-    interval_in_words,
+    bands_in_words,
     machines_in_words,
     of_panel,
     panel_title,
@@ -52,20 +51,15 @@ def found_at(run: Run) -> pd.DataFrame:
 
 
 def top_curves(run: Run, k: int) -> pd.DataFrame:
-    """Return `curves.mean_curve` of `top_curve` for each (dataset, dim, searcher), of finished cells."""
-    scores, frames = dict(groups(found_at(run), "cell")), []
-    for dataset, dim, panel in groups(run.cells[run.cells["state"] == "finished"], "dataset", "dim"):
-        right = float(panel["search_seconds"].max())
-        for searcher, cells in groups(panel, "searcher"):
-            curves = []
-            for cell, end in zip(cells["cell"], cells["search_seconds"], strict=True):
-                if cell in scores:
-                    columns = [scores[cell][name].to_numpy(float) for name in ("found", "validation", "rmse_std")]
-                    curves.append(top_curve(columns[0], columns[1], columns[2], k, float(end)))
-            if curves:
-                mean = mean_curve(curves, max([right, *(curve.end for curve in curves)]))
-                frames.append(mean.assign(dataset=dataset, dim=dim, searcher=searcher, seeds=len(curves)))
-    return pd.concat(frames, ignore_index=True)
+    """Return `curves.means_over_seeds` of each cell's `top_curve`."""
+    found = found_at(run)
+    scores, nothing = dict(groups(found, "cell")), found[:0]
+    curves = {}
+    for cell, end in zip(run.cells["cell"], run.cells["search_seconds"], strict=True):
+        own = scores.get(cell, nothing)
+        x, validation, test = (own[name].to_numpy(float) for name in ("found", "validation", "rmse_std"))
+        curves[cell] = top_curve(x, validation, test, k, float(end))
+    return means_over_seeds(run, curves)
 
 
 def draw(page: Page, subject: Subject) -> str:
@@ -84,14 +78,13 @@ def draw(page: Page, subject: Subject) -> str:
     stored = found_at(subject.run)
     counts = stored[stored["cell"].isin(good)].groupby("cell").size()
     how_many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    many = means.groupby(["dataset", "dim"])["searcher"].nunique().max() > MANY
     return sentences(
         f"Mean test RMSE of the {k} architectures with the least validation RMSE after retraining, among those found "
         f"so far that were scored (incumbents at a few times and the best trials: {how_many} a cell); of all where "
         "there are fewer.",
         f"The clock includes {clock_named('search').includes}.",
         f"Mean over {seeds_in_words(means['seeds'])}.",
-        interval_in_words(means["seeds"], "Band") if not many else f"No bands, for more than {MANY} searchers.",
+        bands_in_words(means, means["seeds"]),
         "Thin: not all seeds have a result yet." if (means["n"] < means["seeds"]).any() else "",
         machines_in_words(subject.run),
         *notes,

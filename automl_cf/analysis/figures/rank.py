@@ -6,9 +6,8 @@ from automl_cf.analysis.curves import clock_named
 from automl_cf.analysis.figures.lines import Pen, View, draw_lines, few_ticks
 from automl_cf.analysis.figures.page import Page, titled
 from automl_cf.analysis.figures.subject import (
-    MANY,
     Subject,
-    interval_in_words,
+    bands_in_words,
     machines_in_words,
     of_panel,
     panel_title,
@@ -47,12 +46,11 @@ def draw(page: Page, subject: Subject) -> str:
         titled(ax, panel_title(dataset, dim))
         ax.set(xlabel=clock_named(subject.clock).label, ylabel="mean rank (1: least test RMSE)")
     page.legend_of(subject.looks, set(ranks["searcher"]))
-    many = ranks.groupby(["dataset", "dim"])["searcher"].nunique().max() > MANY
     return sentences(
         "Ranks by test RMSE of the deliverable, among the searchers shown; those without a result yet share the last "
         "ranks.",
         f"Mean over {seeds_in_words(ranks['n'])}.",
-        interval_in_words(ranks["n"], "Band") if not many else f"No bands, for more than {MANY} searchers.",
+        bands_in_words(ranks, ranks["n"]),
         *_without(ranks),
         machines_in_words(subject.run),
         problems_in_words(subject.run, subject.clock),

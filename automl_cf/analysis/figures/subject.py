@@ -83,6 +83,12 @@ def interval_in_words(counts: Iterable[int], what: str = "Lines") -> str:
     return " ".join([*parts, *(["1 seed: no interval."] if 1 in known else [])])
 
 
+def bands_in_words(shown: pd.DataFrame, counts: Iterable[int]) -> str:
+    """Return what the bands around means over so many seeds are; too many searchers in a panel have none."""
+    many = shown.groupby(["dataset", "dim"])["searcher"].nunique().max() > MANY
+    return f"No bands, for more than {MANY} searchers." if many else interval_in_words(counts, "Band")
+
+
 def problems_in_words(run: Run, clock: str = "") -> str:
     """Return which cells give no result (by a clock) and why, or how many if they are many; "" if all do."""
     left_out = (timed_cells(run, clock) if clock else cell_table(run)).dropna(subset="problem")
