@@ -4,17 +4,33 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
+_MOST_SIGNS = 900  # of a message
+
 
 class AutomlCfError(Exception):
-    """The base of them all; its message is meant for the user, and the command line shows no traceback."""
+    """The base of them all; its message is meant for the user, and the command line shows no traceback.
+
+    Whatever a file put into it, it is one printable line: what no terminal should get is escaped, and a very long one
+    is cut in the middle.
+    """
 
     exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_in_one_line(str(message)))
 
 
 class InputError(AutomlCfError, ValueError):
     """What the user gave is wrong: one sentence naming the field, the value and what would be right."""
 
     exit_status = 2
+
+
+def _in_one_line(message: str) -> str:
+    line = " ".join(message.split())
+    if not line.isprintable():
+        line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
+    return line if len(line) <= _MOST_SIGNS else f"{line[: _MOST_SIGNS // 2]} ... {line[-_MOST_SIGNS // 3 :]}"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

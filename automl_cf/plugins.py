@@ -16,6 +16,7 @@ from pathlib import Path
 from traceback import walk_tb
 
 from automl_cf.errors import AutomlCfError, InputError
+from automl_cf.reading import expanded
 from automl_cf.registry import PLUGIN_PREFIX, definition
 
 _executed: "dict[str, Plugin]" = {}  # by the name of the module; what this process has now
@@ -104,7 +105,7 @@ def read(path: str | Path, sha256: str | None = None) -> Plugin:
 
     Raises InputError for what is no readable Python file, and for one that has another SHA-256 than is given.
     """
-    file = Path(path).expanduser()
+    file = expanded(str(path))
     if file.suffix != ".py":
         raise InputError(f"plug-in '{path}' must be a Python file, whose name ends in .py.")
     try:

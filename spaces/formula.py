@@ -17,6 +17,8 @@ CONCAT = "concat"
 _MIRRORED = {"min": "max", "max": "min"}  # min(-a, -b) = -max(a, b)
 _TOKEN = re.compile(r"\s*([A-Za-z][\w-]*|\d+|[(),])")
 
+_MOST_SIGNS = 1000
+
 Term: TypeAlias = "Formula | int"
 
 
@@ -74,6 +76,8 @@ class Formula:
 
 def parse(text: str) -> Formula:
     """Read a formula. Raises InputError unless it uses each of the modes 1..n once, n at least 2."""
+    if len(text) > _MOST_SIGNS:  # so that neither its depth nor a mode's number is beyond what Python reads
+        raise InputError(f"composition '{text:.60}' has {len(text)} characters, but may have {_MOST_SIGNS}.")
     tokens = _tokens(text)
     formula = _term(text, tokens)
     if not isinstance(formula, Formula) or next(tokens, None) is not None:
@@ -160,7 +164,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 def _term(text: str, tokens: Iterator[str]) -> Term:
     head = next(tokens, "")
-    if head.isdigit():
+    if head.isdecimal():
         return int(head)
     if not head[:1].isalpha() or next(tokens, "") != "(":
         raise _unreadable(text)

@@ -3,7 +3,6 @@
 The published numbers stand in `benchmarks/published.csv`, with what to know before comparing with them.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +16,7 @@ from automl_cf.analysis.run import RANKING, Run, groups
 from automl_cf.analysis.statistics import t_interval
 from automl_cf.analysis.tables import cell_table
 from automl_cf.errors import InputError, suggest
+from automl_cf.reading import read_toml
 
 LIMIT = 2.0
 """Per cent of the published number; a difference beyond them, on either side, asks for a reason."""
@@ -125,25 +125,20 @@ def read_reasons(run: Run) -> dict[str, str | dict[str, str]]:
     Raises InputError naming the file for one that cannot be read, and for searchers and metrics that there are not.
     """
     path = run.path / REASONS_NAME
-    try:
-        reasons = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # what both the parser and the decoder raise
-        raise InputError(f"'{path}' is not valid TOML: {error}.") from None
+    reasons = read_toml(path)
     known = sorted(set(run.cells["searcher"]))
     for searcher, reason in reasons.items():
         if searcher not in known:
             raise InputError(
-                f"'{path}' gives a reason for '{searcher}', but the run's searchers are "
+                f"'{path}' gives a reason for {searcher!r:.60}, but the run's searchers are "
                 f"{', '.join(known)}.{suggest(searcher, known)}"
             )
         for metric, sentence in reason.items() if isinstance(reason, dict) else [("rmse_std", reason)]:
             if metric not in METRICS:
                 raise InputError(
-                    f"'{path}' gives a reason for '{metric}' of '{searcher}', but what is published is "
+                    f"'{path}' gives a reason for {metric!r:.60} of '{searcher}', but what is published is "
                     f"{', '.join(METRICS)}.{suggest(metric, METRICS)}"
                 )
             if not isinstance(sentence, str):

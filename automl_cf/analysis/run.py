@@ -1,6 +1,6 @@
 """A stored run as pandas frames."""
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
@@ -10,14 +10,17 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from automl_cf.analysis.forms import MANIFEST, STUDY, check_form
 from automl_cf.analysis.gathering import INCUMBENT, TRIAL, CellRecord, Rows, gather, work_seconds
 from automl_cf.analysis.packed import Packed, PackedArray
 from automl_cf.errors import InputError
 from automl_cf.events import CLOCK_KINDS, LOG_NAME, find_log, search_seconds
+from automl_cf.reading import read_json
 
 CELL = {"cell": "str", "dataset": "str", "dim": "int64", "searcher": "str", "seed": "int64"}
 """The columns that every frame of a run begins with: the cell's name and what the cell is."""
 
+_MOST_CELLS = 1_000_000
 _SORTED = ("dataset", "dim", "searcher", "seed")
 _SECONDS = ("search_seconds", "work_seconds", "wall_seconds", *CLOCK_KINDS)
 
@@ -104,7 +107,14 @@ class Run:
         log = find_log(folder)
         if log is None:
             raise InputError(f"'{folder}' is not the folder of a run: it has no {LOG_NAME}.")
-        study, manifest = _read_object(folder / "study.json"), _read_object(folder / "manifest.json")
+        study, manifest = _read_form(folder / "study.json", STUDY), _read_form(folder / "manifest.json", MANIFEST)
+        try:
+            return cls._of(folder, log, study, manifest)
+        except UnicodeEncodeError as error:
+            raise InputError(f"'{log}' has a text that is no Unicode: {error.object!r:.60}.") from None
+
+    @classmethod
+    def _of(cls, folder: Path, log: Path, study: dict[str, Any], manifest: dict[str, Any]) -> "Run":
         store = Packed()
         records = gather(log, store)
         cells = [_cell(record) for record in records.values()]
@@ -201,7 +211,10 @@ def _planned(study: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
         datasets, searchers = (
             [entry.get("label") or entry["name"] for entry in study[key]] for key in ("datasets", "searchers")
         )
-        cells = list(product(datasets, study["dims"], searchers, study["seeds"]))
+        parts = (datasets, study["dims"], searchers, study["seeds"])
+        if math.prod(map(len, parts)) > _MOST_CELLS:
+            raise InputError(f"'{path}' has {math.prod(map(len, parts))} cells, but a study may have {_MOST_CELLS}.")
+        cells = list(product(*parts))
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"'{path}' is not a resolved study: {error}.") from None
     return [
@@ -241,13 +254,7 @@ def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFra
     return frame.sort_values(list(_SORTED), kind="stable", ignore_index=True)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read ({error.strerror}), but every run has it.") from None
-    except ValueError as error:
-        raise InputError(f"'{path}' is not JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise InputError(f"'{path}' holds {value!r:.40}, but it must be one JSON object.")
+def _read_form(path: Path, form: Mapping[str, Any]) -> dict[str, Any]:
+    value = read_json(path, ", but every run has it")
+    check_form(value, form, path)
     return value

@@ -28,6 +28,15 @@ def text_of(name: Any) -> str:
     return str(name)
 
 
+def is_text(text: str) -> bool:
+    """Whether a text is one in Unicode, which can be written: what JSON spells out need not be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+)(\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
@@ -51,11 +60,14 @@ class Names:
     """
 
     def __init__(self, names: Iterable[Any], what: str) -> None:
-        listed = list(pd.Index(names))  # NumPy's times become such as know their unit
+        try:
+            listed = list(pd.Index(names))  # NumPy's times become such as know their unit
+        except UnicodeEncodeError as error:
+            raise InputError(f"column '{what:.60}' has a name that is no text in Unicode ({error}).") from error
         for name in listed:
             if pd.isna(name) or (isinstance(name, float | np.floating) and math.isinf(name)):
                 raise InputError(
-                    f"column '{what}' has the name {name}, but a row needs one that is finite and not empty."
+                    f"column '{what:.60}' has the name {name}, but a row needs one that is finite and not empty."
                 )
         self.labels = [
             int(name) if isinstance(name, int | np.integer) and not isinstance(name, bool) else text_of(name)
@@ -64,14 +76,20 @@ class Names:
         self._texts = pd.Index([text_of(name) for name in listed], dtype=object)
         if not self._texts.is_unique:
             twice = self._texts[self._texts.duplicated()][0]
-            raise InputError(f"column '{what}' has two names that are the same as text, '{twice}'; make them differ.")
+            raise InputError(
+                f"column '{what:.60}' has two names that are the same as text, {twice!r:.60}; make them differ."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def numbers(self, names: Any) -> NDArray[np.int64]:
         """The numbers of the rows by name: int64 (n,), and len(self) for each name that there is not."""
-        codes, different = pd.factorize(pd.Series(names))
+        try:
+            series = pd.Series(names)
+        except UnicodeEncodeError:  # one that is no text in Unicode, hence not known
+            series = pd.Series(list(names), dtype=object)
+        codes, different = pd.factorize(series)
         texts = pd.Index([text_of(name) for name in pd.Index(different)], dtype=object)
         places = self._texts.get_indexer(texts)
         if self._meaning is not None and (places < 0).any():

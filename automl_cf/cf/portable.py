@@ -20,11 +20,12 @@ from safetensors.numpy import save as save_arrays
 
 from automl_cf.cf.meter import NullMeter
 from automl_cf.cf.models import TrainingTask, family_of, task_of, train_over_grid
-from automl_cf.cf.names import Names, text_of
+from automl_cf.cf.names import Names, is_text, text_of
 from automl_cf.cf.ratings import RatingTensor, content_hash
 from automl_cf.cf.splits import SearchData
 from automl_cf.cf.training import Model, Storable, settled
 from automl_cf.errors import AutomlCfError, InputError, suggest
+from automl_cf.reading import first_bytes, read_json
 from automl_cf.spaces.architecture import Architecture
 
 ARRAYS_NAME, JSON_NAME = "model.safetensors", "model.json"
@@ -34,6 +35,8 @@ _FORMAT = 1
 _UNFIT = (SafetensorError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading a model raises whose parts do not fit together."""
 
+_NEEDED = ", but every stored model has it"
+_MOST_BYTES = 64 << 30  # of arrays
 _KEYS = {"format", "columns", "labels", "mean", "std", "architecture", "values", "trained", "arrays", "digest"}
 
 
@@ -82,7 +85,7 @@ class PortableModel:
         a context that the model does not have, for users that are no list, and for `n` below 1.
         """
         if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-            raise InputError(f"recommend: n is {n!r}, but must be an integer of at least 1.")
+            raise InputError(f"recommend: n is {n!r:.60}, but must be an integer of at least 1.")
         (user, item, *_), (known, items, *_) = self.columns, self.names
         further = self._numbers_in(context)
         listed = _listed(users)
@@ -142,10 +145,10 @@ class PortableModel:
     def load(cls, folder: Path | str) -> Self:
         """Read a folder. Raises InputError for one that is no model, was changed, or is of a later version."""
         folder = Path(folder)
-        record, content = _read(folder / JSON_NAME), _bytes(folder / ARRAYS_NAME)
+        record, content = read_json(folder / JSON_NAME, _NEEDED), _bytes(folder / ARRAYS_NAME)
         if record.get("format") != _FORMAT:
             raise InputError(
-                f"'{folder / JSON_NAME}' has the format {record.get('format')!r}, but this version reads {_FORMAT}."
+                f"'{folder / JSON_NAME}' has the format {record.get('format')!r:.60}, but this version reads {_FORMAT}."
             )
         if set(record) != _KEYS or record["digest"] != _digest(record):
             raise InputError(f"'{folder / JSON_NAME}' was changed since the model was stored; export it again.")
@@ -154,7 +157,8 @@ class PortableModel:
         try:
             return cls._of(record, load_arrays(content))
         except _UNFIT as error:
-            raise InputError(f"'{folder}' does not hold a model that can be read: {str(error).rstrip('.')}.") from error
+            reason = f"{' '.join(str(error).split()):.300}".rstrip(".") or type(error).__name__
+            raise InputError(f"'{folder}' does not hold a model that can be read: {reason}.") from error
 
     @classmethod
     def _of(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -164,6 +168,8 @@ class PortableModel:
         if restore is None:
             raise ValueError("no model of its family can be stored")
         columns = tuple(map(str, record["columns"]))
+        if not all(map(is_text, columns)):
+            raise ValueError("its columns have names that are no texts in Unicode")
         names = tuple(Names(labels, column) for labels, column in zip(record["labels"], columns, strict=True))
         _check_sizes(arrays, [len(own) + 1 for own in names])
         model = restore(arrays, record["values"])
@@ -183,14 +189,20 @@ class PortableModel:
         """The number of each further mode's row in a context."""
         further = self.columns[2:]
         if context is not None and not isinstance(context, Mapping):
-            raise InputError(f"recommend: context is {context!r}, but must map columns to names, such as month to 3.")
+            raise InputError(
+                f"recommend: context is {context!r:.60}, but must map columns to names, such as month to 3."
+            )
         given = {str(column): name for column, name in (context or {}).items()}
         for column, name in given.items():
             if column not in further:
                 right = f"one of {', '.join(further)}" if further else "absent, since this model has none"
-                raise InputError(f"recommend: context has '{column}', but must be {right}.{suggest(column, further)}")
+                raise InputError(
+                    f"recommend: context has '{_cut(column, 60)}', but must be {_cut(right)}.{suggest(column, further)}"
+                )
             if pd.api.types.is_list_like(name):
-                raise InputError(f"recommend: context has {name!r} as '{column}', but must have one name for it.")
+                raise InputError(
+                    f"recommend: context has {name!r:.60} as '{_cut(column, 60)}', but must have one name for it."
+                )
         return [
             int(names.numbers([given.get(column)])[0]) for column, names in zip(further, self.names[2:], strict=True)
         ]
@@ -204,8 +216,8 @@ class PortableModel:
                 if there.count(name) != 1:
                     wrong = "there twice" if name in there else "missing"
                     raise InputError(
-                        f"column '{name}' is {wrong}; the model needs {', '.join(needed)}, and there are "
-                        f"{', '.join(there)}."
+                        f"column '{_cut(name, 60)}' is {wrong}; the model needs {_cut(', '.join(needed))}, and there "
+                        f"are {_cut(', '.join(there))}."
                     )
             return [rows.iloc[:, there.index(name)] for name in needed]
         array = np.asarray(rows)
@@ -214,14 +226,24 @@ class PortableModel:
         return list(array.T[: len(needed)])
 
 
+def _cut(text: str, most: int = 300) -> str:
+    """A text of a file for a message."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
 def _listed(users: Any) -> list[Any]:
     """A list of users' names, or one user's. Raises InputError for what is neither."""
     if not pd.api.types.is_list_like(users):
-        return [users[()] if isinstance(users, np.ndarray) else users]
-    listed = list(users)
+        listed = [users[()] if isinstance(users, np.ndarray) else users]
+    else:
+        listed = list(users)
     nested = isinstance(users, pd.DataFrame) or any(pd.api.types.is_list_like(name) for name in listed)
     if nested or isinstance(users, Mapping):
         raise InputError(f"recommend: users is a {type(users).__name__} of more than names; give a list of names.")
+    for name in listed:
+        if isinstance(name, str) and not is_text(name):
+            raise InputError(f"recommend: users has {name!r:.60}, but must have texts in Unicode.")
     return listed
 
 
@@ -311,17 +333,6 @@ def _digest(record: Mapping[str, Any]) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return first_bytes(path, _MOST_BYTES)
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read ({error.strerror}), but every stored model has it.") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content = _bytes(path)
-    try:
-        record = json.loads(content)
-    except ValueError as error:
-        raise InputError(f"'{path}' is not JSON: {error}.") from error
-    if not isinstance(record, dict):
-        raise InputError(f"'{path}' must be one JSON object.")
-    return record
+        raise InputError(f"'{path}' cannot be read ({error.strerror}){_NEEDED}.") from error

@@ -8,7 +8,7 @@ number of epochs. `python -m automl_cf.benchmarks.table` makes the committed one
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from automl_cf.cf.data.parquet import ERRORS, read_columns
 from automl_cf.cf.elementwise import near_identity, project_to_ball
 from automl_cf.cf.problem import Evaluation
 from automl_cf.errors import InputError
@@ -92,6 +93,26 @@ class Row:
     validate: float
 
 
+_COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def _checked(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table, if they are such as `Row` says; else it raises ValueError."""
+    for name in ("seed", "epochs", "best_epoch", "visits"):
+        if not pd.api.types.is_integer_dtype(rows[name]) or (rows[name] < 0).any():
+            raise ValueError(f"column '{name}' must have whole numbers of at least 0")
+    for name in ("rmse", "test", "train", "validate"):
+        if not pd.api.types.is_float_dtype(rows[name]):
+            raise ValueError(f"column '{name}' must have numbers")
+    for name in (*_KEY, "status"):
+        if not all(isinstance(value, str) for value in rows[name]):
+            raise ValueError(f"column '{name}' must have texts")
+    for curve in rows["curve"]:
+        if not isinstance(curve, np.ndarray) or curve.dtype.kind != "f" or not len(curve):
+            raise ValueError("column 'curve' must have lists of numbers")
+    return rows
+
+
 class Table:
     """All trainings on one data set: `rows` has one line for each architecture and seed, see `Row`."""
 
@@ -108,11 +129,13 @@ class Table:
     def read(cls, path: Path) -> Self:
         """Read a Parquet file. Raises InputError for one that is missing, or that is no complete table."""
         try:
-            rows = pd.read_parquet(path)
-            table = cls(rows)
+            rows = read_columns(path, list(_COLUMNS))
+            table = cls(_checked(rows))
             complete = len(rows) == len(table.seeds) * len(list(architectures())) == len(table._index)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"table '{path}' cannot be read: {error}.") from error
+        except InputError:
+            raise
+        except ERRORS as error:
+            raise InputError(f"table '{path}' cannot be read: {' '.join(str(error).split()):.300}.") from error
         if not complete:
             raise InputError(f"table '{path}' does not have every architecture exactly once for each seed.")
         return table

@@ -1,13 +1,13 @@
 """`automl-cf compare`: a study made from the options of the command line."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from automl_cf.errors import InputError
+from automl_cf.reading import load_toml
 
 SOURCE = "compare"
 DATASET = "ml-100k"
@@ -34,6 +34,7 @@ _OPTIONS = {
     "resources.backend": "--backend",
     "resources.workers": "--workers",
     "resources.gpus_per_cell": "--gpus-per-worker",
+    "resources.address": "--address",
 }
 
 
@@ -53,6 +54,7 @@ def compare_study_values(
     backend: str = "ray",
     workers: int = 0,
     gpus_per_worker: float = 0.0,
+    address: str | None = None,
 ) -> dict[str, Any]:
     """The study that the options describe, for `make_study`.
 
@@ -75,7 +77,12 @@ def compare_study_values(
         "seeds": _seeds(seeds),
         "budget": given or {"seconds": SECONDS},
         "training": {"engine": engine or ("batched" if gpus_per_worker else "fused")},
-        "resources": {"backend": backend, "workers": workers, "gpus_per_cell": gpus_per_worker},
+        "resources": {
+            "backend": backend,
+            "workers": workers,
+            "gpus_per_cell": gpus_per_worker,
+            "address": None if address == "local" else address,
+        },
     }
 
 
@@ -143,8 +150,8 @@ def parse_data_options(texts: Sequence[str]) -> dict[str, Any]:
 def _data_value(text: str) -> Any:
     """A value as TOML writes it, a comma list, or, if it is neither, the text itself."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = load_toml(f"value = {text}")
+    except (ValueError, RecursionError):
         parsed = {}
     if set(parsed) == {"value"} and isinstance(parsed["value"], bool | int | float | str | list):
         return parsed["value"]

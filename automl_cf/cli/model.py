@@ -59,7 +59,7 @@ def recommend(
     loaded = PortableModel.load(model)
     listed: list[Any] = [name for text in users for name in _in_commas(text)] if users else loaded.names[0].labels
     if not listed:
-        raise InputError(f"--users is '{users[0]}', but must be names, separated by commas.")
+        raise InputError(f"--users is {users[0]!r:.60}, but must be names, separated by commas.")
     given = _context(context)
     rated = None if seen is None else read_rows(seen, loaded.columns[:2])
     _write(loaded.recommend(listed, n, rated, given), out)
@@ -73,7 +73,10 @@ def recommend(
 
 def _in_commas(text: str) -> list[str]:
     """What stands between commas; a name with a comma stands in double quotes, as in CSV."""
-    return [name for name in next(csv.reader([text], skipinitialspace=True), []) if name]
+    try:
+        return [name for name in next(csv.reader([text], skipinitialspace=True), []) if name]
+    except csv.Error as error:
+        raise InputError(f"--users is {text!r:.60}, but must be names, separated by commas ({error}).") from error
 
 
 def _context(texts: Sequence[str]) -> dict[str, str]:
@@ -81,9 +84,9 @@ def _context(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         column, equals, name = text.partition("=")
         if not (column and equals and name):
-            raise InputError(f"--context is '{text}', but must be column=name, such as month=3.")
+            raise InputError(f"--context is {text!r:.60}, but must be column=name, such as month=3.")
         if column in context:
-            raise InputError(f"--context gives '{column}' twice; once is enough.")
+            raise InputError(f"--context gives {column!r:.60} twice; once is enough.")
         context[column] = name
     return context
 

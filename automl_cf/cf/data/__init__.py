@@ -20,6 +20,7 @@ from automl_cf.cf.data.folders import form_of
 from automl_cf.cf.data.planted import Truth, plant
 from automl_cf.cf.data.sources import find_cached, obtain
 from automl_cf.errors import AutomlCfError, InputError, suggest
+from automl_cf.reading import expanded
 
 __all__ = [
     "Dataset",
@@ -56,7 +57,7 @@ def load(name_or_path: str | PathLike[str], /, **options: Any) -> Dataset:
     Raises ``InputError`` for an unknown name or option, and for data that cannot be had or used.
     """
     name = str(name_or_path)
-    path = Path(name).expanduser()
+    path = Path(name) if name in datasets.names() else expanded(name)
     is_path = name not in datasets.names() and bool(len(path.parts) > 1 or path.suffix or path.exists())
     loader = _loader_of(path) if is_path else datasets.get(name)
     known = _options(loader)
@@ -64,7 +65,7 @@ def load(name_or_path: str | PathLike[str], /, **options: Any) -> Dataset:
         if option not in known:
             takes = f"one of {', '.join(known)}" if known else "absent, since it has none"
             raise InputError(
-                f"data set '{name}': an option is '{option}', but must be {takes}.{suggest(option, known)}"
+                f"data set '{name}': an option is {option!r:.60}, but must be {takes}.{suggest(option, known)}"
             )
     return loader(**options)
 

@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from automl_cf.cf.data.cache import sha256_of
 from automl_cf.cf.data.dataset import Dataset
+from automl_cf.cf.data.parquet import ERRORS, column_names, read_columns
 from automl_cf.cf.ratings import FloatArray, IntArray, RatingTensor
 from automl_cf.errors import InputError, suggest
 
@@ -47,6 +46,8 @@ TIME_BINS: Mapping[str, str] = {
 _LATEST = 9.2e9  # seconds: what pandas can tell in nanoseconds; milliseconds given as seconds lie far beyond
 
 _SNIFFED_LINES = 20
+_CUT = 60  # characters of a value in a message
+_MOST_COLUMNS = 10_000
 
 
 def load_file(
@@ -103,13 +104,16 @@ def read_rows(path: str | PathLike[str], wanted: Sequence[str]) -> pd.DataFrame:
     """
     file = Path(path)
     if file.suffix.lower() in _PARQUET:
-        table = _inspect(file, None, None)
+        table = replace(_inspect(file, None, None), simple=tuple(wanted))
     else:
         header = _first_lines(file, 1)[0]
-        by_separator = {separator: _names(header, separator) for separator in _SEPARATORS}
+        with _readable(file):
+            by_separator = {separator: _names(header, separator) for separator in _SEPARATORS}
         fitting = [separator for separator, names in by_separator.items() if set(wanted) <= set(names)]
         separator = fitting[0] if fitting else max(by_separator, key=lambda one: len(by_separator[one]))
         table = _Table(file, by_separator[separator], True, separator)
+        if len(table.names) > _MOST_COLUMNS:
+            raise InputError(f"{file}: line 1 has {len(table.names)} columns, but a table may have {_MOST_COLUMNS}.")
     return table.read(list(range(len(table.names))), as_text=True).set_axis(table.names, axis=1)
 
 
@@ -123,9 +127,10 @@ def _read(
     header: bool | None,
 ) -> tuple[RatingTensor, tuple[str, ...]]:
     """Return the ratings, and the names of the modes' columns if there is a header; a time is called as its bin."""
-    if time_bin not in TIME_BINS:
+    if not isinstance(time_bin, str) or time_bin not in TIME_BINS:
         raise InputError(
-            f"time_bin is '{time_bin}', but must be one of {', '.join(TIME_BINS)}.{suggest(str(time_bin), TIME_BINS)}"
+            f"time_bin is '{time_bin!s:.60}', but must be one of {', '.join(TIME_BINS)}."
+            f"{suggest(str(time_bin), TIME_BINS)}"
         )
     table = _inspect(path, separator, header)
     time = None if time_column is None else _position(table, "time_column", time_column)
@@ -154,17 +159,15 @@ class _Table:
     names: list[str]
     has_header: bool
     separator: str | None  # None for Parquet
+    simple: Sequence[str] | None = None  # of Parquet, the columns that must have names or numbers; None for all
 
     def read(self, positions: list[int], as_text: bool = False) -> pd.DataFrame:
         """Return the columns at ``positions``, under their positions as names; of a text possibly all as text."""
         try:
             if self.separator is None:
                 names = [self.names[position] for position in positions]
-                table = pyarrow.parquet.read_table(self.path, columns=names).select(names)
-                columns: pd.DataFrame = table.to_pandas()
-                if len(columns.columns) < len(names):  # some were an index of pandas
-                    columns = columns.reset_index()[names]
-                return columns.set_axis(positions, axis=1)
+                simple = names if self.simple is None else [name for name in names if name in self.simple]
+                return read_columns(self.path, names, simple).set_axis(positions, axis=1)
             # Only the second colon of "::" is left to skip: pandas is fast with one character only.
             step = len(self.separator)
             # All columns, though few are wanted: then pandas refuses a row with more fields than the first.
@@ -183,35 +186,47 @@ class _Table:
                     encoding="utf-8-sig",
                 )
             return frame[[step * p for p in positions]].rename(columns=lambda name: name // step)
-        except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, pyarrow.ArrowException) as error:
-            reason = " ".join(str(error).split()).rstrip(".")
+        except InputError:
+            raise
+        except (pd.errors.ParserError, pd.errors.ParserWarning, *ERRORS) as error:
+            reason = f"{_one_line(error):.300}".rstrip(".")
             if isinstance(error, pd.errors.ParserWarning):
                 reason = "rows have more fields than the first line"
             raise InputError(f"{self.path}: cannot be read as a table: {reason}.") from error
 
     def describe(self, position: int) -> str:
         """Return what to call the column at ``position`` in a message."""
-        return f"column '{self.names[position]}'" if self.has_header else f"column {position}"
+        return f"column '{_cut(self.names[position])}'" if self.has_header else f"column {position}"
+
+    def listed(self) -> str:
+        """Return the names of the columns for a message."""
+        return _cut(", ".join(self.names), 300)
 
 
 def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
     """Find out which columns a file has."""
     if path.suffix.lower() in _PARQUET:
+        _check_regular(path)
         with _readable(path):
-            names = [name for name in pyarrow.parquet.read_schema(path).names if not _UNNAMED.fullmatch(name)]
+            names = [name for name in column_names(path) if not _UNNAMED.fullmatch(name)]
         return _Table(path, names, True, None)
+    if not isinstance(header, bool | None):
+        raise InputError(f"{path}: header is {header!r:.60}, but must be true or false.")
     lines = _first_lines(path, _SNIFFED_LINES)
-    if separator is None:
-        separator = next((s for s in _SEPARATORS if len(_fields(lines[0], s)) >= 3), None)
-    if separator is None or (len(separator) != 1 and separator != "::"):
-        raise InputError(
-            f"{path}: separator {separator!r} must be one character, or '::', and split each line into 3 "
-            f"columns or more; the first line is {lines[0][:60]!r}."
-        )
-    rows = [_fields(line, separator) for line in lines]
+    with _readable(path):
+        if separator is None:
+            separator = next((s for s in _SEPARATORS if len(_fields(lines[0], s)) >= 3), None)
+        if not isinstance(separator, str) or not (separator == "::" or _is_sign(separator)):
+            raise InputError(
+                f"{path}: separator {separator!r:.60} must be one character, or '::', and split each line into 3 "
+                f"columns or more; the first line is {lines[0][:60]!r}."
+            )
+        rows = [_fields(line, separator) for line in lines]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
             raise InputError(f"{path}: line {number} has {len(row)} columns, but the first one has {len(rows[0])}.")
+    if len(rows[0]) > _MOST_COLUMNS:
+        raise InputError(f"{path}: line 1 has {len(rows[0])} columns, but a table may have {_MOST_COLUMNS}.")
     has_header = not any(_is_number(field) for field in rows[0]) if header is None else header
     names = rows[0] if has_header else [str(position) for position in range(len(rows[0]))]
     return _Table(path, names, has_header, separator)
@@ -219,11 +234,18 @@ def _inspect(path: Path, separator: str | None, header: bool | None) -> _Table:
 
 def _first_lines(path: Path, count: int) -> list[str]:
     """Return the first lines of a text that are not blank, at least one and at most ``count``."""
+    _check_regular(path)
     with _readable(path), path.open(encoding="utf-8-sig") as stream:
         lines = list(islice((line.rstrip("\r\n") for line in stream if line.strip()), count))
     if not lines:
         raise InputError(f"{path}: the file is empty.")
     return lines
+
+
+def _check_regular(path: Path) -> None:
+    """Raise ``InputError`` for a device or a pipe, which may have no end and can be read only once."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is no regular file, such as a device or a pipe; store what it gives in a file.")
 
 
 @contextmanager
@@ -232,9 +254,27 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror or error}).") from error
-    except (UnicodeDecodeError, pyarrow.ArrowException) as error:
+        if error.strerror is None:  # pyarrow's, of a file that is damaged
+            raise InputError(f"{path}: cannot be read as a table: {_one_line(error):.300}.") from error
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}).") from error
+    except csv.Error as error:  # a field that is too long
+        raise InputError(f"{path}: cannot be read as a table: {_one_line(error):.300}.") from error
+    except InputError:
+        raise
+    except ERRORS as error:
         raise InputError(f"{path}: is neither a text in UTF-8 nor, by name and content, a Parquet file.") from error
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, in one line that can be printed."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _cut(text: str, most: int = _CUT) -> str:
+    """A text of the file for a message."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
 
 
 def _names(header: str, separator: str) -> list[str]:
@@ -246,6 +286,11 @@ def _fields(line: str, separator: str) -> list[str]:
     if separator == " ":
         return line.split()
     return line.split(separator) if len(separator) > 1 else next(csv.reader([line], delimiter=separator))
+
+
+def _is_sign(text: str) -> bool:
+    """Tell whether a text is one character that can separate columns."""
+    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in '"\r\n\0'
 
 
 def _is_number(text: str) -> bool:
@@ -266,8 +311,8 @@ def _choose(
     count = len(table.names)
     value = None if value_column is None else _position(table, "value_column", value_column)
     if index_columns is not None:
-        if isinstance(index_columns, str) or len(index_columns) < 2:
-            raise InputError(f"index_columns: {index_columns!r} must be a list of two or more columns.")
+        if not isinstance(index_columns, list | tuple) or len(index_columns) < 2:
+            raise InputError(f"index_columns: {index_columns!r:.60} must be a list of two or more columns.")
         indices = [_position(table, "index_columns", column) for column in index_columns]
     else:
         named = [*_called(table, _USER), *_called(table, _ITEM)]
@@ -293,12 +338,13 @@ def _called(table: _Table, known: set[str]) -> list[int]:
 
 
 def _cannot_tell(table: _Table, option: str) -> InputError:
-    return InputError(f"{table.path}: {option} must be given, since the columns {', '.join(table.names)} do not tell.")
+    return InputError(f"{table.path}: {option} must be given, since the columns {table.listed()} do not tell.")
 
 
 def _position(table: _Table, option: str, column: Column) -> int:
     """Return the position of a column given by name or position."""
-    there = ", ".join(table.names)
+    if not isinstance(column, int | str) or isinstance(column, bool):
+        raise InputError(f"{table.path}: {option} is {column!r:.60}, but must name columns, or give their positions.")
     if isinstance(column, int):
         if not 0 <= column < len(table.names):
             raise InputError(
@@ -309,24 +355,30 @@ def _position(table: _Table, option: str, column: Column) -> int:
         raise InputError(f"{table.path}: {option} names '{column}', but without a header must be a position from 0.")
     if column not in table.names:
         raise InputError(
-            f"{table.path}: has no column '{column}' ({option}), only {there}.{suggest(column, table.names)}"
+            f"{table.path}: has no column '{_cut(column)}' ({option}), only {table.listed()}."
+            f"{suggest(column, [name for name in table.names if len(name) <= _CUT])}"
         )
     return table.names.index(column)
 
 
 def _values(table: _Table, column: "pd.Series[Any]", position: int) -> FloatArray:
     """Return a column as float32, refusing what is not a finite number."""
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = _numbers(column)
     with np.errstate(over="ignore"):
         values = numbers.astype(np.float32)
     finite = np.isfinite(values)
     if not finite.all():
         row = int(np.argmin(finite))
-        given = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
+        given = "nothing" if pd.isna(column.iloc[row]) else repr(_cut(str(column.iloc[row])))
         raise InputError(
             f"{table.path}: {table.describe(position)} has {given} in row {row + 1}, but must hold finite numbers."
         )
     return values
+
+
+def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Return a column as float64, NaN for what is no number."""
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _encode(table: _Table, column: "pd.Series[Any]", position: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -353,7 +405,7 @@ def _binned(table: _Table, column: "pd.Series[Any]", position: int, time_bin: st
     right = np.isfinite(seconds) & (np.abs(seconds) < _LATEST)
     if not right.all():
         row = int(np.argmin(right))
-        given = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
+        given = "nothing" if pd.isna(column.iloc[row]) else repr(_cut(str(column.iloc[row])))
         raise InputError(
             f"{table.path}: {table.describe(position)} has {given} in row {row + 1}, but must hold times: seconds "
             f"since 1970 or dates as in ISO 8601."
@@ -368,7 +420,7 @@ def _binned(table: _Table, column: "pd.Series[Any]", position: int, time_bin: st
 def _seconds(column: "pd.Series[Any]") -> NDArray[np.float64]:
     """Return times in seconds since 1970, NaN for what is none."""
     if not pd.api.types.is_datetime64_any_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = _numbers(column)
         if pd.api.types.is_numeric_dtype(column) or np.isfinite(numbers).any():
             return numbers
     times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")

@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from automl_cf.errors import InputError
+from automl_cf.reading import expanded
 
 _MARKS = {"tensor_shape.txt": "costco", "*-edges.csv": "youtube"}
 """What a folder of each form has, by the name of the data set."""
@@ -27,9 +28,9 @@ def folder_with(name: str, folder: str | PathLike[str] | None, files: Sequence[s
     wanted = f"{', '.join(files[:-1])} and {files[-1]}"
     if folder is None:
         raise InputError(f"data set '{name}': the option folder is missing; it must be the folder that has {wanted}.")
-    path = Path(folder).expanduser()
+    path = expanded(str(folder))
     if not path.is_dir():
-        raise InputError(f"data set '{name}': folder is '{folder}', but must be a folder that has {wanted}.")
+        raise InputError(f"data set '{name}': folder is {str(folder)!r:.200}, but must be a folder that has {wanted}.")
     missing = [file for file in files if not (path / file).is_file()]
     if missing:
         raise InputError(f"data set '{name}': {path} has no {' and no '.join(missing)}, but must have {wanted}.")

@@ -39,6 +39,9 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
 
 _STREAM = 0x91A47ED  # names the random streams of planted data: no other use of a seed draws from them
 _DRAWS = 1000
+_MOST_RATINGS, _MOST_NUMBERS, _MOST_UNITS = 50_000_000, 500_000_000, 1_000  # that a machine's memory may hold
+_MOST = 2**63 - 1
+_DENSE = 50  # NumPy draws in proportion to the draws only where there are so many times as many entries
 _CHUNK = 1 << 18  # entries whose embeddings are gathered at once, to bound memory
 
 
@@ -120,6 +123,8 @@ def plant(
     _check_number("density", density, lambda x: 0 < x <= 1, "a positive number of at most 1")
     _check_number("noise", noise, lambda x: 0 <= x < math.inf, "a number of at least 0")
     shape = (users, items, *_further_modes(more, r))
+    _check_at_most("sum of the sizes times dim", sum(shape) * dim, _MOST_NUMBERS)
+    _check_at_most("units", units, _MOST_UNITS)
     formula = _formula(operation, len(shape))
     _check_known("activation", activation, ACTIVATIONS)
 
@@ -157,6 +162,9 @@ def plant(
             f"planted data: density {density} of {' x '.join(map(str, shape))} entries makes {count} ratings, "
             f"but must make at least {MINIMUM_RATINGS}."
         )
+    _check_at_most("number of ratings", count, _MOST_RATINGS)
+    if entries < _DENSE * count:  # then all entries are numbered to draw some of them
+        _check_at_most("number of entries", entries, _MOST_NUMBERS)
     observed = for_entries.choice(entries, size=count, replace=False, shuffle=False)
     indices = np.stack(np.unravel_index(np.sort(observed), shape), axis=1).astype(np.int64)
 
@@ -239,10 +247,10 @@ def _weights(given: Sequence[float] | None, size: int, rng: np.random.Generator)
 def _numbers(name: str, given: Any) -> Floats:
     try:
         numbers = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.array(np.nan)
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
-        raise InputError(f"planted data: {name} is {given!r}, but must be a list of finite numbers.")
+        raise InputError(f"planted data: {name} is {_cut(given)}, but must be a list of finite numbers.")
     return numbers
 
 
@@ -279,18 +287,32 @@ def _formula(operation: str, order: int) -> Formula:
 
 def _check_integers(**options: tuple[Any, int]) -> None:
     for name, (value, least) in options.items():
-        if not isinstance(value, int) or value < least:
-            raise InputError(f"planted data: {name} is {value!r}, but must be an integer of at least {least}.")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"planted data: {name} is {_cut(value)}, but must be an integer of at least {least}.")
+        _check_at_most(name, value, _MOST)
+
+
+def _check_at_most(name: str, value: int, most: int) -> None:
+    if value > most:
+        raise InputError(f"planted data: {name} is {_cut(value)}, but must be at most {most}.")
+
+
+def _cut(value: Any) -> str:
+    """A value in at most 60 characters, also where it is a number of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _check_number(name: str, value: Any, right: Callable[[float], bool], wish: str) -> None:
-    if not isinstance(value, int | float) or not right(value):
-        raise InputError(f"planted data: {name} is {value!r}, but must be {wish}.")
+    if not isinstance(value, int | float) or isinstance(value, bool) or value > _MOST or not right(value):
+        raise InputError(f"planted data: {name} is {_cut(value)}, but must be {wish}.")
 
 
 def _check_known(name: str, value: Any, known: Iterable[str]) -> None:
     known = list(known)
     if value not in known:
-        raise InputError(
-            f"planted data: {name} is {value!r}, but must be one of {', '.join(known)}.{suggest(str(value), known)}"
-        )
+        near = suggest(value, known) if isinstance(value, str) else ""
+        raise InputError(f"planted data: {name} is {_cut(value)}, but must be one of {', '.join(known)}.{near}")

@@ -5,6 +5,8 @@ is installed or run.
 """
 
 import logging
+import lzma
+import struct
 import subprocess
 import sys
 import zipfile
@@ -33,6 +35,12 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 4  # an unreachable server must not hold up the next source
 READ_SECONDS = 15  # of silence, before or in the middle of a download
 PIP_SECONDS = 600
+
+ARCHIVE_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(OSError, RuntimeError, ValueError, OverflowError),
+)
+"""What reading a zip archive raises that is damaged, encrypted, or of a form that Python does not know."""
 
 _CHUNK = 1 << 20
 
@@ -194,5 +202,5 @@ def _contents(archive: Path, member: Member) -> Iterator[bytes]:
                 yield chunk
     except KeyError as error:
         raise UnavailableError(f"the archive has no member {member.path}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise UnavailableError(f"not a readable zip archive: {error}") from error
+    except ARCHIVE_ERRORS as error:
+        raise UnavailableError(f"not a readable zip archive: {' '.join(str(error).split()):.200}") from error

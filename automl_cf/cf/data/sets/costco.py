@@ -15,6 +15,7 @@ from automl_cf.cf.ratings import FloatArray, IntArray, RatingTensor
 from automl_cf.errors import InputError
 
 _SHAPE = "tensor_shape.txt"
+_ROOM, _TIMES = 1_000_000, 100  # the most rows of all modes together: so many, and so many for each entry
 _INDICES, _VALUES = "_indices.txt", "_values.txt"
 
 
@@ -35,8 +36,11 @@ def costco(*, folder: str | PathLike[str] | None = None) -> Dataset:
             raise InputError(f"data set 'costco': {path} has {part}{_INDICES}, but no {part}{_VALUES}.")
     shape = tuple(int(size) for size in _numbers(path / _SHAPE, np.int64).ravel())
     if len(shape) < 2 or min(shape) < 1:
-        raise InputError(f"{path / _SHAPE}: has the numbers {shape}, but must have two or more, each at least 1.")
+        raise InputError(f"{path / _SHAPE}: has the numbers {shape!s:.60}, but must have two or more, each at least 1.")
     read = [_part(path, part, shape) for part in parts]
+    most = _ROOM + _TIMES * sum(len(values) for _, values in read)
+    if sum(shape) > most:  # for each of which a model has a row
+        raise InputError(f"{path / _SHAPE}: has the numbers {shape!s:.60}, whose sum must be at most {most}.")
     indices, values = np.concatenate([i for i, _ in read]), np.concatenate([v for _, v in read])
     order = np.lexsort(indices.T[::-1])
     ratings = RatingTensor(indices[order], values[order], shape)
@@ -53,7 +57,7 @@ def _part(folder: Path, part: str, shape: tuple[int, ...]) -> tuple[IntArray, Fl
     values = _numbers(folder / f"{part}{_VALUES}", np.float32)
     if indices.shape[1] != len(shape):
         raise InputError(
-            f"{file}: has {indices.shape[1]} indices a line, but {_SHAPE} has the {len(shape)} numbers {shape}."
+            f"{file}: has {indices.shape[1]} indices a line, but {_SHAPE} has the {len(shape)} numbers {shape!s:.60}."
         )
     if values.shape != (len(indices), 1):
         raise InputError(
@@ -77,7 +81,8 @@ def _numbers(file: Path, dtype: type[np.int64] | type[np.float32]) -> NDArray[An
     except (OSError, ValueError, OverflowError, pd.errors.ParserError) as error:
         kind = "integers" if dtype is np.int64 else "numbers"
         raise InputError(
-            f"{file}: must have lines of equally many {kind}, but cannot be read so: {' '.join(str(error).split())}."
+            f"{file}: must have lines of equally many {kind}, but cannot be read so: "
+            f"{' '.join(str(error).split()):.300}."
         ) from error
     numbers: NDArray[Any] = table.to_numpy()
     return numbers

@@ -9,7 +9,7 @@ import pandas as pd
 
 from automl_cf.cf.data.cache import CachedFile
 from automl_cf.cf.data.dataset import fetched
-from automl_cf.cf.data.sources import Member, WebArchive
+from automl_cf.cf.data.sources import ARCHIVE_ERRORS, Member, WebArchive
 from automl_cf.cf.ratings import RatingTensor
 from automl_cf.errors import InputError
 
@@ -17,6 +17,7 @@ from automl_cf.errors import InputError
 # are on record in several public projects that fetched it, independently of each other.
 _ARCHIVE = CachedFile("ml-10m.zip", "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862", size=65_566_137)
 _RATINGS = "ml-10M100K/ratings.dat"
+_MOST_BYTES = 300_000_000  # a little more than it has
 
 
 @fetched(
@@ -32,6 +33,8 @@ def ml_10m(files: Mapping[str, Path]) -> RatingTensor:
     """
     try:
         with zipfile.ZipFile(files[_ARCHIVE.name]) as archive, archive.open(_RATINGS) as stream:
+            if archive.getinfo(_RATINGS).file_size > _MOST_BYTES:  # of which no more is read, whatever there is
+                raise ValueError(f"it has more than {_MOST_BYTES} bytes")
             # Only the second colon of "::" is left to skip: pandas is fast with one character only.
             ratings = pd.read_csv(
                 stream,
@@ -41,8 +44,9 @@ def ml_10m(files: Mapping[str, Path]) -> RatingTensor:
                 names=["user", "item", "rating"],
                 dtype={"user": np.int32, "item": np.int32, "rating": np.float32},
             )
-    except (KeyError, zipfile.BadZipFile, ValueError) as error:  # its SHA-256 is known, but not to every caller
-        raise InputError(f"{files[_ARCHIVE.name]}: has no readable {_RATINGS} ({error}).") from error
+    except (KeyError, *ARCHIVE_ERRORS) as error:  # its SHA-256 is known, but not to every caller
+        reason = f"{' '.join(str(error).split()):.200}"
+        raise InputError(f"{files[_ARCHIVE.name]}: has no readable {_RATINGS} ({reason}).") from error
     modes = [pd.factorize(ratings[name].to_numpy(), sort=True) for name in ("user", "item")]
     indices = np.stack([codes for codes, _ in modes], axis=1).astype(np.int64)
     labels = tuple(np.asarray(names) for _, names in modes)

@@ -88,7 +88,7 @@ def _read(file: Path) -> tuple[Users, FloatArray]:
     except pd.errors.EmptyDataError:
         return np.empty((0, 2), np.int32), np.empty(0, np.float32)
     except (OSError, ValueError, OverflowError) as error:
-        raise InputError(f"{file}: {form}, but cannot be read so: {' '.join(str(error).split())}.") from error
+        raise InputError(f"{file}: {form}, but cannot be read so: {' '.join(str(error).split()):.300}.") from error
     if table.shape[1] != 3:
         raise InputError(f"{file}: {form}, but has {table.shape[1]} columns.")
     return table[[0, 1]].to_numpy(np.int32), table[2].to_numpy(np.float32)
