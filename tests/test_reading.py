@@ -215,6 +215,7 @@ def one_of_each_kind(folder: Path) -> list[Event]:
     run.event("cell_scored", cell)
     run.event("checkpoint", cell, file="x.npz")
     run.event("cell_failed", cell, error="x", traceback="y")
+    run.event("process_died", cell, number=3, id="a", status="crashed", error="x", traceback="y", seconds=1.5)
     return sorted(run.events, key=lambda event: list(FIELDS).index(event["kind"]))
 
 
@@ -369,7 +370,7 @@ VALUES = st.lists(JSON, min_size=1, max_size=8)
 
 @given(VALUES, st.data())
 def test_a_packed_column_is_one_of_objects(values: list[Any], data: st.DataObject) -> None:
-    plain = pd.Series(np.fromiter(values, dtype=object, count=len(values)))
+    plain = pd.Series(np.fromiter(values, dtype=object, count=len(values)), dtype=object)
     column = pd.Series(values, dtype="packed")
     assert isinstance(column.array, PackedArray)
     mask = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import signal
 import subprocess
@@ -21,9 +22,9 @@ from typer.testing import CliRunner, Result
 
 from automl_cf.cli import app
 from automl_cf.cli.board import Board
-from automl_cf.cli.watch import Log, _ReplacedError, follow, is_running, look
+from automl_cf.cli.watch import Log, _ReplacedError, follow, look
 from automl_cf.errors import AutomlCfError, InputError
-from automl_cf.events import read_events
+from automl_cf.events import decode, encode, is_running, read_events
 from automl_cf.suite import run
 from automl_cf.suite.store import Store
 from automl_cf.suite.study import Study, read_study
@@ -169,7 +170,8 @@ def test_a_line_that_is_no_event_is_named(begun: Path, line: bytes, message: str
 
 
 def test_an_event_without_what_it_needs_is_told(begun: Path, lines: list[bytes]) -> None:
-    append(begun / "events.jsonl", lines[5].replace(b'"clock"', b'"clocks"'))
+    event = decode(lines[5])
+    append(begun / "events.jsonl", encode({"clocks" if key == "clock" else key: event[key] for key in event}))
     with pytest.raises(InputError, match=r"not as it must be: KeyError\('clock'\)"):
         follow(begun, written(), wait=0)
 
@@ -292,7 +294,7 @@ def test_a_replaced_log_is_followed_from_its_beginning(
 
     def write() -> None:
         time.sleep(0.2)
-        (begun / "other").write_bytes(b"".join(line.replace(b'"n":', b'"n": ') for line in lines))
+        (begun / "other").write_text("".join(json.dumps(decode(line)) + "\n" for line in lines))
         os.replace(begun / "other", begun / "events.jsonl")
 
     writer = in_background(write)

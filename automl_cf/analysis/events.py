@@ -1,6 +1,6 @@
 """What the events of a cell must hold for the analysis to use them, checked one by one as they are read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
 from operator import itemgetter
 from pathlib import Path
@@ -20,6 +20,7 @@ _OBJECT: Types = frozenset({dict})
 _LIST: Types = frozenset({list})
 _MAYBE_LIST: Types = frozenset({list, type(None)})
 _MAYBE_OBJECT: Types = frozenset({dict, type(None)})
+_MAYBE_TEXT: Types = frozenset({str, type(None)})
 
 _COMMON = {"attempt": _COUNT, "n": _COUNT, "time": _NUMBER, "clock": _OBJECT, "visits": _COUNT}
 _CLOCK = dict.fromkeys(CLOCK_KINDS, _NUMBER)
@@ -51,6 +52,14 @@ FIELDS: dict[str, dict[str, Types]] = {
     },
     "incumbent": {**_ARCHITECTURE, "rmse": _MAYBE, "source": _TEXT},
     "checkpoint": {"file": _TEXT},
+    "process_died": {
+        "number": _MAYBE,
+        "id": _MAYBE_TEXT,
+        "status": _TEXT,
+        "error": _TEXT,
+        "traceback": _TEXT,
+        "seconds": _NUMBER,
+    },
     "cell_finished": {"reason": _TEXT},
     "cell_failed": {"error": _TEXT, "traceback": _TEXT},
     "score": {
@@ -83,24 +92,23 @@ _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 _NAMES |= {list: "a list", type(None): "null"}
 
 
-def cell_events(path: Path) -> Iterator[Event]:
+def cell_events(path: Path, lines: Iterable[tuple[int, Event]] | None = None) -> Iterator[Event]:
     """Yield the events of all cells in the order of the log, those that a resumed cell did again, too.
 
-    Events of the run as a whole (cell null) are left out. Raises InputError naming the line of an event whose
-    kind is unknown, that lacks a field or has one of another type, or that is stored twice.
+    Events of the run as a whole (cell null) are left out. ``lines`` are the log's, where they are read already. Raises
+    InputError naming the line of an event whose kind is unknown, that lacks a field or has one of another type, or that
+    is stored twice.
     """
     forms = {kind: _Form(kind) for kind in FIELDS}
     seen: dict[tuple[str, int], _Numbers] = {}
-    for number, event in numbered_events(path):
+    for number, event in numbered_events(path) if lines is None else lines:
         if event.get("cell") is None:
             continue
         form = forms.get(event["kind"]) if type(event["kind"]) is str else None
         if form is None or not form.knows(event):
             where = f"'{path}', line {number}"
-            _check(event, {"kind": _TEXT, "cell": _TEXT}, where)
-            if form is None:
-                raise InputError(f"{where} has the unknown kind '{event['kind']}'; known: {', '.join(FIELDS)}.")
-            form.learn(event, where)
+            _check_kind(event, where)
+            forms[event["kind"]].learn(event, where)
         cell, attempt, n = event["cell"], event["attempt"], event["n"]
         numbers = seen.get((cell, attempt))
         if numbers is None:
@@ -109,6 +117,12 @@ def cell_events(path: Path) -> Iterator[Event]:
             where = f"'{path}', line {number}"
             raise InputError(f"{where} repeats event {n} of attempt {attempt} of the cell '{cell}'.")
         yield event
+
+
+def check_event(event: Event, where: str) -> None:
+    """Raise InputError, beginning with ``where``, for one event of a cell that is not as `cell_events` asks for."""
+    _check_kind(event, where)
+    _Form(event["kind"]).learn(event, where)
 
 
 class _Form:
@@ -182,6 +196,12 @@ def _check_resume_point(event: Event, where: str) -> None:
     point = event["resumes_after"]
     if point is not None and list(map(type, point)) != [int, int]:
         raise InputError(f"{where} has resumes_after = {point!r:.60}, but it must be null or [attempt, n].")
+
+
+def _check_kind(event: Event, where: str) -> None:
+    _check(event, {"kind": _TEXT, "cell": _TEXT}, where)
+    if event["kind"] not in FIELDS:
+        raise InputError(f"{where} has the unknown kind '{event['kind']}'; known: {', '.join(FIELDS)}.")
 
 
 def _check(event: Mapping[str, Any], fields: Mapping[str, Types], where: str) -> None:

@@ -175,8 +175,10 @@ def gather(log: Path, store: Packed) -> dict[str, CellRecord]:
         except OverflowError:
             where = f"event {event['n']} of attempt {event['attempt']} of the cell '{name}'"
             raise InputError(f"'{log}' has a number of more than 64 bits in {where}.") from None
-    for name, cell in cells.items():
-        if cell.started is None:
+    for name, cell in list(cells.items()):
+        if cell.started is None and cell.last.get("kind") == "process_died":
+            del cells[name]  # its process died before the cell had begun
+        elif cell.started is None:
             raise InputError(f"'{log}' has events of the cell '{name}', but no cell_started.")
         cell.close()
     return cells

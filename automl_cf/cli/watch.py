@@ -1,11 +1,9 @@
 """`automl-cf watch`: following a run of another process by the events that it writes.
 
 It reads the run's folder and writes nothing. Whether the run's process is alive is told by the lock that it holds on
-the folder, see `is_running`.
+the folder, see `events.is_running`.
 """
 
-import json
-import os
 import shlex
 import time
 from collections.abc import Callable, Iterable
@@ -21,12 +19,20 @@ from automl_cf.cli.display import make_display, render, states
 from automl_cf.cli.errors import INTERRUPTED
 from automl_cf.cli.terminal import output
 from automl_cf.errors import AutomlCfError, InputError
-from automl_cf.events import LOG_NAME, SCHEMA, Event, find_log, numbered_events, read_events
+from automl_cf.events import (
+    LOG_NAME,
+    Event,
+    LineError,
+    decode,
+    find_log,
+    is_running,
+    numbered_events,
+    read_events,
+)
 
 _POLL = 0.5  # seconds between two looks at the log
 _GRACE = 10.0  # seconds without an event before a free lock counts: who looks after a run may be resuming it
 _STUDY_NAME = "study.json"  # as the store names it, which is not imported for that
-_LOCK_NAME = ".lock"
 _TALL = 100_000  # lines, where nobody looks through a window
 
 
@@ -115,51 +121,19 @@ class Log:
             raise InputError(f"'{self.path}' cannot be read: {error.strerror}.") from error
         if not data.startswith(self._last):
             raise _ReplacedError
-        lines = data[len(self._last) :].split(b"\n")[:-1]
+        lines = [line + b"\n" for line in data[len(self._last) :].split(b"\n")[:-1]]
         if lines:
-            self._last = lines[-1] + b"\n"
-            self._end += sum(len(line) + 1 for line in lines)
+            self._last = lines[-1]
+            self._end += sum(map(len, lines))
         return [self._event(line) for line in lines]
 
     def _event(self, line: bytes) -> Event:
         try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict) or event.get("schema") != SCHEMA or "kind" not in event:
+            return decode(line)
+        except LineError as error:
             for _ in numbered_events(self.path):  # raises an error that names the line
                 pass
-            raise _ReplacedError
-        return event
-
-
-def is_running(folder: Path) -> bool | None:
-    """Whether a process holds a run's lock; None where that cannot be told.
-
-    The lock is flock's, which the system gives back whenever the process that holds it ends, however it does. Here a
-    *shared* one is asked for, without waiting, through a descriptor that cannot write, and given back at once. While
-    the run goes on that is refused, and the run does not notice. Where it is not refused there is no run that it could
-    disturb, but for one that begins within those microseconds; so it is asked for only when a run has been silent.
-    """
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        return None
-    try:
-        descriptor = os.open(folder / _LOCK_NAME, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # held, in the words of one file system or another
-        return True
-    except OSError:  # a file system without locks
-        return None
-    finally:
-        os.close(descriptor)
-    return False
+            raise _ReplacedError from error
 
 
 def _wait_for_beginning(folder: Path, seconds: float, poll: float) -> None:
