@@ -51,6 +51,7 @@ class Halving(AskTellSearcher):
             raise InputError(
                 f"option 'min_epochs' is {options.min_epochs}, but the study trains for {task.max_epochs} epochs."
             )
+        inner.log = None  # it is replayed with this one
         self.inner = inner
         self.space = inner.space
         self.rungs = rung_epochs(task.max_epochs, options.min_epochs, options.eta)

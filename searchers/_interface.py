@@ -95,7 +95,7 @@ class AskTellSearcher(Searcher, ABC):
 
     def __init__(self, task: SearchTask, options: Any) -> None:
         super().__init__(task, options)
-        self._log: list[dict[str, Any]] = []
+        self.log: list[dict[str, Any]] | None = []  # None: not kept, as where a run's events are the same
         self._pending: dict[int, Proposal] = {}
         self._asked = 0
 
@@ -122,7 +122,8 @@ class AskTellSearcher(Searcher, ABC):
             proposal = replace(answer, id=number) if isinstance(answer, Proposal) else Proposal(number, answer)
             self._asked += 1
             self._pending[number] = proposal
-            self._log.append({"ask": number, "architecture": proposal.architecture.to_json()})
+            if self.log is not None:
+                self.log.append({"ask": number, "architecture": proposal.architecture.to_json()})
             proposals.append(proposal)
         return proposals
 
@@ -131,12 +132,15 @@ class AskTellSearcher(Searcher, ABC):
         proposal = self._pending.pop(number, None)
         if proposal is None:
             raise AutomlCfError(f"proposal {number} was told, but it is not pending.")
-        self._log.append({"tell": number, "evaluation": evaluation.to_json()})
+        if self.log is not None:
+            self.log.append({"tell": number, "evaluation": evaluation.to_json()})
         self.observe(number, proposal.architecture, evaluation)
 
     def state_dict(self) -> dict[str, Any]:
-        """The ordered log of asks and tells (JSON)."""
-        return {"log": list(self._log)}
+        """The ordered log of asks and tells (JSON). Raises AutomlCfError if `log` is None."""
+        if self.log is None:
+            raise AutomlCfError("this searcher keeps no log: its run's events are its state.")
+        return {"log": list(self.log)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> list[Proposal]:
         """Replay a log on a fresh searcher; returns the proposals that were pending at its end.

@@ -43,6 +43,7 @@ class Ensemble(AskTellSearcher):
         inner = build(options.searcher, task, options.options)  # the only one to draw from the task's stream
         if not isinstance(inner, AskTellSearcher) or inner.capabilities.fixed_proposals:
             raise InputError(f"option 'searcher' is '{options.searcher}', but it must propose points of the space.")
+        inner.log = None  # it is replayed with this one
         self.inner = inner
         self._jobs: dict[int, int] = {}  # the inner searcher's numbers of the pending proposals
         self._found: list[tuple[float, int, Architecture]] = []  # loss, number and architecture of what succeeded

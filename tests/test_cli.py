@@ -88,7 +88,14 @@ class FakeApi:
         self.study, self.out = study, out
         return self.resume(self.folder, on_event)
 
-    def resume(self, run: Path, on_event: Callable[[dict[str, Any]], None], plugins: Sequence[Path] = ()) -> Run:
+    def resume(
+        self,
+        run: Path,
+        on_event: Callable[[dict[str, Any]], None],
+        plugins: Sequence[Path] = (),
+        *options: object,
+        **more: object,
+    ) -> Run:
         for event in self.events:
             on_event(event)
         if self.raises:
@@ -381,7 +388,7 @@ def test_an_interrupted_run_tells_how_to_go_on(fake: FakeApi, tmp_path: Path) ->
     fake.raises = KeyboardInterrupt()
     folder = tmp_path / "a run"
     result = invoke("compare", "--out", folder)
-    assert (result.exit_code, result.stderr) == (130, "interrupted before anything was recorded\n")
+    assert (result.exit_code, result.stderr) == (130, "interrupted; nothing was recorded yet\n")
     folder.mkdir()
     (folder / "study.json").write_text("{}")
     result = invoke("compare", "--out", folder)

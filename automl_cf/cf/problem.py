@@ -1,17 +1,17 @@
 """The problem that a searcher sees: train and validate what it proposes. There is no test part in here."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from automl_cf.cf.biased import BIAS_KEY, rest_of
 from automl_cf.cf.fused_supernet import FusedSupernet
-from automl_cf.cf.meter import Meter
+from automl_cf.cf.meter import BudgetExhausted, Meter
 from automl_cf.cf.models import TrainingTask, train
 from automl_cf.cf.predictor import LINEAR, predictor_of
 from automl_cf.cf.supernet import Supernet
-from automl_cf.cf.training import Status
+from automl_cf.cf.training import Fit, Status
 from automl_cf.errors import InputError
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.views.relaxation import Relaxation
@@ -75,15 +75,15 @@ class Problem:
         """Train and validate one architecture at the search l2. What goes wrong is a result, not a crash."""
         try:
             fit = train(architecture, self.task, self.meter, epochs=epochs)
+            return _checked(fit)
+        except BudgetExhausted:
+            raise
         except InputError as error:
             return Evaluation("invalid", None, error=str(error))
-        except (MemoryError, RuntimeError, ArithmeticError, ValueError, IndexError) as error:
+        except (Exception, SystemExit) as error:  # a plug-in's model may raise anything, and give anything
             exhausted = isinstance(error, MemoryError) or "out of memory" in str(error)
             status: Status = "out-of-memory" if exhausted else "failed"
             return Evaluation(status, None, error=f"{type(error).__name__}: {error}")
-        # A plug-in's model may give NumPy's numbers, which are no JSON.
-        rmse = float(fit.rmse) if fit.status == "ok" and np.isfinite(fit.rmse) else None
-        return Evaluation(fit.status, rmse, int(fit.epochs), int(fit.best_epoch), tuple(map(float, fit.curve)))
 
     def supernet(self, relaxation: Relaxation, seed: np.random.SeedSequence) -> Supernet | FusedSupernet:
         """A supernet over the operations of `relaxation`, freshly initialised from `seed`."""
@@ -93,3 +93,14 @@ class Problem:
         if bias is not None:
             task = replace(task, data=rest_of(task.data, task.training, bias, self.meter).data)
         return kind(relaxation, task, self.meter, seed)
+
+
+def _checked(fit: Fit) -> Evaluation:
+    """What a training came to. Raises ValueError for a status or an RMSE that cannot be, or what else is wrong."""
+    if fit.status not in get_args(Status):
+        raise ValueError(f"the model's status is {fit.status!r:.60}, but must be one of {', '.join(get_args(Status))}")
+    if fit.status == "ok" and fit.rmse < 0:
+        raise ValueError(f"the model claims a validation RMSE of {fit.rmse:g}")
+    # A plug-in's model may give NumPy's numbers, which are no JSON.
+    rmse = float(fit.rmse) if fit.status == "ok" and np.isfinite(fit.rmse) else None
+    return Evaluation(fit.status, rmse, int(fit.epochs), int(fit.best_epoch), tuple(map(float, fit.curve)))

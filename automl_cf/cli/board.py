@@ -1,17 +1,20 @@
 """What is known of a run while it goes on: a pure function of the events so far."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from automl_cf.events import Event, effective
+from automl_cf.events import Event
 
 if TYPE_CHECKING:
     from automl_cf.suite.study import Cell, Study
 
+_Point = tuple[int, int]  # of a cell's events: attempt and n
 State = Literal["waiting", "searching", "finished", "failed"]
 
+_POINTS = ("trial", "checkpoint")  # the kinds of events that a resumed cell may go on from
 _SEARCH = ("think", "train", "validate")  # the kinds of seconds that a budget counts
 
 
@@ -23,8 +26,9 @@ class CellView:
     state: State = "waiting"  # of the search
     scored: bool = False
     reason: str = ""  # why the search finished or failed
-    trials: set[int] = field(default_factory=set)  # their numbers
-    trial_seconds: dict[str, float] = field(default_factory=dict)  # architecture's id -> its last trial's
+    trials: int = 0
+    trial: tuple[str, float] = ("", 0.0)  # the last one's architecture's id and seconds
+    trial_seconds: dict[str, float] = field(default_factory=dict)  # incumbent's id -> its trial's
     incumbents: dict[str, float | None] = field(default_factory=dict)  # architecture's id -> validation RMSE
     seconds: float = 0.0
     visits: int = 0
@@ -67,9 +71,11 @@ class CellView:
             case "cell_started":
                 self.state = "searching"
             case "trial":
-                self.trials.add(event["number"])
-                self.trial_seconds[event["id"]] = sum(event["seconds"].values())
+                self.trials += 1
+                self.trial = (event["id"], sum(event["seconds"].values()))
             case "incumbent":
+                if self.trial[0] == event["id"]:
+                    self.trial_seconds[event["id"]] = self.trial[1]
                 self.incumbents.pop(event["id"], None)  # so that it becomes the last one
                 self.incumbents[event["id"]] = event["rmse"]
             case "cell_finished":
@@ -81,6 +87,15 @@ class CellView:
             case "cell_scored":
                 self.scored = True
 
+    def copy(self) -> "CellView":
+        """The same, to which events can be added without changing this one."""
+        return replace(
+            self,
+            trial_seconds=dict(self.trial_seconds),
+            incumbents=dict(self.incumbents),
+            tests=dict(self.tests),
+        )
+
 
 class Board:
     """All cells of a study, grouped for the eye, and what happened to them.
@@ -91,22 +106,27 @@ class Board:
     def __init__(self, study: "Study") -> None:
         self.study = study
         self.cells = {cell.id: CellView(cell) for cell in _in_order(study)}
-        self._events: dict[str, list[Event]] = {name: [] for name in self.cells}
-        self._seen: set[tuple[str, int, int]] = set()
+        # What a resumed cell may go on from: its beginning, its last checkpoint, its last trial.
+        self._points: dict[str, dict[str, tuple[_Point, CellView]]] = {
+            name: {"": ((0, 0), view.copy())} for name, view in self.cells.items()
+        }
+        self._last: dict[str, _Point] = {}
 
     def add(self, event: Event) -> CellView | None:
         """Take in an event and return its cell; None if it is of no cell, or was here before."""
         name = event["cell"]
-        key = (name, event["attempt"], event["n"])
-        if name not in self.cells or key in self._seen:
+        if name not in self.cells:  # of the run as a whole, above all
             return None
-        self._seen.add(key)
+        here = (event["attempt"], event["n"])
+        if here <= self._last.get(name, (0, 0)):
+            return None
+        self._last[name] = here
         if event["kind"] == "cell_started" and event["resumed"]:  # it may take back what came before
-            self._events[name] = effective([*self._events[name], event])
-            self._rebuild(name)
-        else:
-            self._events[name].append(event)
-            self.cells[name].add(event)
+            self._go_back(name, tuple(event["resumes_after"] or (0, 0)))
+        view = self.cells[name]
+        view.add(event)
+        if event["kind"] in _POINTS:
+            self._points[name][event["kind"]] = (here, view.copy())
         return self.cells[name]
 
     def restore(self, events: Iterable[Event]) -> None:
@@ -138,7 +158,7 @@ class Board:
         if view.searched:
             return 1.0
         spent = (
-            (len(view.trials), self.study.budget.trials),
+            (view.trials, self.study.budget.trials),
             (view.visits, self.study.budget.visits),
             (self.seconds_now(view, now), self.study.budget.seconds),
         )
@@ -149,11 +169,9 @@ class Board:
         parts = [1.0 if view.done else 0.5 * self.fraction(view, now) for view in self.cells.values()]
         return fmean(parts) if parts else 1.0
 
-    def _rebuild(self, name: str) -> None:
-        view = CellView(self.cells[name].cell)
-        for event in self._events[name]:
-            view.add(event)
-        self.cells[name] = view
+    def _go_back(self, name: str, to: "_Point") -> None:
+        points = [(point, view) for point, view in self._points[name].values() if point <= to]
+        self.cells[name] = max(points, key=itemgetter(0))[1].copy()
 
 
 def _in_order(study: "Study") -> "list[Cell]":

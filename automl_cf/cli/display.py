@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol, Self
 
 from rich import box
@@ -18,6 +19,8 @@ from automl_cf.cli.estimate import time_left
 from automl_cf.cli.terminal import clock, roughly
 from automl_cf.events import Event
 
+# What printing raises where the terminal or the reader has gone, no reason to end a run; the second is Rich's.
+_NOBODY_THERE = (OSError, SystemExit)
 _STYLES = {"searching": "cyan", "scoring": "magenta", "scored": "green", "failed": "red", "waiting": "dim"}
 _FRAME = 6  # lines around the cells: heading, table header, note, and one to spare
 _FAILURES = 3  # shown at once
@@ -63,12 +66,13 @@ class PlainDisplay:
         if text is not None:
             done = sum(other.done for other in self._board.cells.values())
             when = clock(time.time() - self._start)
-            self._console.print(
-                f"{when} [{done}/{len(self._board.cells)}] {event['cell']}: {text}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            with suppress(*_NOBODY_THERE):
+                self._console.print(
+                    f"{when} [{done}/{len(self._board.cells)}] {event['cell']}: {text}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
 
 
 class LiveDisplay:
@@ -86,7 +90,8 @@ class LiveDisplay:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._live.stop()
+        with suppress(*_NOBODY_THERE):
+            self._live.stop()
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -103,6 +108,8 @@ def line(event: Event, view: CellView) -> str | None:
     match event["kind"]:
         case "cell_started":
             return "goes on" if event["resumed"] else "started"
+        case "process_died":
+            return str(event["error"])
         case "cell_finished":
             spent = f"{view.seconds:.1f} s of search"
             return f"finished ({view.reason}) after {spent}, {_trials(view)}, {_valid(view)}"
@@ -184,7 +191,7 @@ def _cells(board: Board, views: Iterable[CellView], now: float) -> Table:
             "" if cell.searcher == searcher else Text(cell.searcher),
             str(cell.seed),
             Text(state + percent, _STYLES.get(state, "")),
-            str(len(view.trials)) if view.trials else "",
+            str(view.trials) if view.trials else "",
             "" if state == "waiting" else f"{board.seconds_now(view, now):.1f}",
             _number(view.rmse),
             _number(view.test),
@@ -219,7 +226,7 @@ def _state(view: CellView) -> str:
 
 
 def _trials(view: CellView) -> str:
-    return "1 trial" if len(view.trials) == 1 else f"{len(view.trials)} trials"
+    return "1 trial" if view.trials == 1 else f"{view.trials} trials"
 
 
 def _valid(view: CellView) -> str:

@@ -1,8 +1,10 @@
 """Carrying out a run under the eyes of the user: the live display, interruptions, the result."""
 
 import shlex
+import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +14,10 @@ from rich.console import Console
 
 from automl_cf.cli.board import Board
 from automl_cf.cli.display import Display, make_display
-from automl_cf.cli.errors import INTERRUPTED
 from automl_cf.cli.result import REPORT_NAME, file_line, show_result
 from automl_cf.cli.terminal import output
-from automl_cf.events import LOG_NAME, Event, read_events
+from automl_cf.errors import InputError
+from automl_cf.events import LOG_NAME, Event
 
 if TYPE_CHECKING:
     from automl_cf.analysis.run import Run
@@ -26,6 +28,20 @@ def load() -> None:
     """Import what takes seconds, and show that something happens."""
     with Console(stderr=True).status("Loading"):
         import_module("automl_cf.api")
+
+
+def elsewhere(study: "Study", address: str | None, workers: int | None) -> "Study":
+    """The study with its cells on another cluster, `local` being this machine's own, and so many at a time.
+
+    None leaves what the study says. Raises InputError for what cannot be.
+    """
+    from automl_cf.suite.study import make_study
+
+    given: dict[str, object] = {} if workers is None else {"workers": workers}
+    if address is not None:
+        given |= {"backend": "ray", "address": None if address == "local" else address}
+    values = study.model_dump(mode="json")
+    return make_study({**values, "resources": {**values["resources"], **given}}) if given else study
 
 
 def run(study: "Study", out: Path | None) -> None:
@@ -41,16 +57,21 @@ def run(study: "Study", out: Path | None) -> None:
     _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display))
 
 
-def resume(folder: Path, plugins: Sequence[Path] = ()) -> None:
-    """Go on with an interrupted run, and print its result."""
+def resume(folder: Path, plugins: Sequence[Path] = (), accept_changes: bool = False, repair: bool = False) -> None:
+    """Go on with an interrupted run, and print its result; with `repair` its log is repaired before."""
     load()
     from automl_cf import api
     from automl_cf.suite.run import stored_study
 
     study = stored_study(folder)
-    log = folder / LOG_NAME
-    past = read_events(log) if log.exists() else ()
-    _watch(folder, Board(study), past, lambda display: api.resume(folder, display, plugins))
+    if repair:
+        _say(str(api.repair(folder)))
+    _watch(
+        folder,
+        Board(study),
+        _past(folder / LOG_NAME),
+        lambda display: api.resume(folder, display, plugins, accept_changes),
+    )
 
 
 def report(folders: Sequence[Path], out: Path | None = None) -> None:
@@ -67,18 +88,38 @@ def report(folders: Sequence[Path], out: Path | None = None) -> None:
 
 def _watch(folder: Path, board: Board, past: Iterable[Event], work: "Callable[[Display], Run]") -> None:
     board.restore(past)
+
+    def at_once(number: int) -> None:
+        _say(f"stopped at once; {_how_to_go_on(folder)}")
+
+    from automl_cf.suite.interrupting import interruptible
+
     try:
-        with make_display(board, Console(stderr=True)) as display:
+        with interruptible(at_once), make_display(board, Console(stderr=True)) as display:
             finished = work(display)
-    except KeyboardInterrupt as error:
-        typer.echo(_after_interruption(folder), err=True)
-        raise typer.Exit(INTERRUPTED) from error
+    except KeyboardInterrupt as interruption:
+        _say(f"interrupted; {_how_to_go_on(folder)}")
+        raise typer.Exit(128 + getattr(interruption, "signal", signal.SIGINT)) from interruption
     show_result(finished, output())
 
 
-def _after_interruption(folder: Path) -> str:
+def _past(log: Path) -> Iterator[Event]:
+    """A log's events up to the first that is not as it must be, which `api.resume` refuses to go on with."""
+    from automl_cf.analysis.events import cell_events
+
+    with suppress(InputError):
+        yield from cell_events(log)
+
+
+def _how_to_go_on(folder: Path) -> str:
     from automl_cf.suite.store import STUDY_NAME
 
     if (folder / STUDY_NAME).exists():
-        return f"interrupted; go on with: automl-cf resume {shlex.quote(str(folder))}"
-    return "interrupted before anything was recorded"
+        return f"go on with: automl-cf resume {shlex.quote(str(folder))}"
+    return "nothing was recorded yet"
+
+
+def _say(text: str) -> None:
+    """Write a line to stderr, which may be a terminal that was closed."""
+    with suppress(OSError):
+        typer.echo(text, err=True)

@@ -5,9 +5,11 @@ import json
 import socket
 import time
 import traceback
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,17 +19,28 @@ from automl_cf.cf.meter import BudgetExhausted
 from automl_cf.cf.models import TrainingTask, prepare
 from automl_cf.cf.problem import Evaluation, Incumbent, Problem
 from automl_cf.cf.splits import SearchData
+from automl_cf.cf.training import Status
+from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import SCHEMA, Event
 from automl_cf.plugins import Plugin
-from automl_cf.searchers import AskTellSearcher, OneShotSearcher, build, searchers
+from automl_cf.searchers import AskTellSearcher, OneShotSearcher, Proposal, build, searchers
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.calibration import calibrate
+from automl_cf.suite.deaths import Death, condemned
 from automl_cf.suite.ledger import Ledger
 from automl_cf.suite.store import Emit
 from automl_cf.suite.streams import stream
 from automl_cf.suite.study import Cell, Study
 
 CHECKPOINTS = "checkpoints"
+RESUMED = frozenset(
+    {"cell_started", "trial", "checkpoint", "incumbent"}
+)  # the kinds of events that a cell goes on from
+_MOST_FAILURES = 1000  # trials without a result, one after the other
+_MOST_BYTES = 1_000_000  # of an architecture's JSON
+_MOST_POINTS = 10_000  # of a curve
+_MOST_LETTERS = 20_000  # of an error's traceback
+_MOST_SWELLING = 2  # a checkpoint is not compressed
 _CHECKPOINT_SECONDS = 10.0  # of search between two checkpoints of a one-shot searcher
 
 
@@ -35,8 +48,9 @@ _CHECKPOINT_SECONDS = 10.0  # of search between two checkpoints of a one-shot se
 class CellJob:
     """What a worker needs to run a cell. There is no test part in it.
 
-    `past` are the cell's effective events of earlier attempts; `checkpoint` the content of the last one's file;
-    `truth` is the architecture that made planted data; `plugins` are the study's.
+    `past` are those of the cell's effective events of earlier attempts that it goes on from (`RESUMED`), `checkpoint`
+    is the content of the last one's file; `deaths` are those of its processes since its last progress; `truth` is the
+    architecture that made planted data; `plugins` are the study's.
     """
 
     study: Study
@@ -47,6 +61,7 @@ class CellJob:
     attempt: int = 1
     truth: Architecture | None = None
     plugins: tuple[Plugin, ...] = ()
+    deaths: tuple[Death, ...] = ()
 
 
 def training_task(study: Study, cell: Cell, data: SearchData) -> TrainingTask:
@@ -68,16 +83,16 @@ class Recorder:
     def __call__(self, kind: str, files: dict[str, bytes] | None = None, **fields: Any) -> None:
         """Record one event; its own cost is booked as `store`."""
         with self.ledger.timed("store"):
-            self._n += 1
             clock, visits = self.ledger.clock(), self.ledger.visits
             stamp = {
                 "schema": SCHEMA,
                 "kind": kind,
                 "cell": self.cell.id,
                 "attempt": self.attempt,
-                "n": self._n,
+                "n": self._n + 1,
             }
             self._emit({**stamp, "time": time.time(), "clock": clock, "visits": visits, **fields}, files)
+            self._n += 1  # only now: what is refused leaves no gap
 
 
 def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
@@ -95,16 +110,7 @@ def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
         ledger.book("setup", setup)
         record(
             "cell_started",
-            dataset=job.cell.dataset,
-            dim=job.cell.dim,
-            searcher=job.cell.searcher,
-            seed=job.cell.seed,
-            split_hash=job.data.hash,
-            engine=job.study.training.engine,
-            calibration=calibrate(),
-            host=socket.gethostname(),
-            resumed=bool(job.past),
-            resumes_after=None if resume_at is None else [resume_at["attempt"], resume_at["n"]],
+            **started(job.study, job.cell, job.data.hash, calibrate(), job.past, resume_at),
         )
         try:
             for plugin in job.plugins:
@@ -117,10 +123,33 @@ def run_cell(job: CellJob, emit: Emit, setup: float = 0.0) -> None:
             search = _OneShot(job, record, problem) if one_shot else _AskTell(job, record, problem)
             reason = search.run()
         except (Exception, SystemExit) as error:  # a searcher may raise anything
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
-            record("cell_failed", error=message, traceback=traceback.format_exc())
+            message = f"{type(error).__name__}: {error}".splitlines()[0][:_MOST_LETTERS]
+            record("cell_failed", error=message, traceback=traceback.format_exc()[-_MOST_LETTERS:])
         else:
             record("cell_finished", reason=reason)
+
+
+def started(
+    study: Study,
+    cell: Cell,
+    split_hash: str,
+    calibration: float | None,
+    past: Sequence[Event] = (),
+    resume_at: Event | None = None,
+) -> dict[str, Any]:
+    """The fields of the start of a cell, which goes on after `resume_at` if it has a past."""
+    return {
+        "dataset": cell.dataset,
+        "dim": cell.dim,
+        "searcher": cell.searcher,
+        "seed": cell.seed,
+        "split_hash": split_hash,
+        "engine": study.training.engine,
+        "calibration": calibration,
+        "host": socket.gethostname(),
+        "resumed": bool(past),
+        "resumes_after": None if resume_at is None else [resume_at["attempt"], resume_at["n"]],
+    }
 
 
 class _AskTell:
@@ -133,11 +162,14 @@ class _AskTell:
         self.problem = problem
         self.best = float("inf")
         self.trials = 0
+        self.failures = 0  # in a row
+        self.condemned = condemned(job.deaths)
         entry = job.study.entry(job.cell)
         cell = job.cell
         task = job.study.search_task(entry, job.data.train.order, cell.seed, cell.dim, truth=job.truth)
         searcher = build(entry.name, task, entry.options)
         assert isinstance(searcher, AskTellSearcher)
+        searcher.log = None  # the events are
         self.searcher = searcher
 
     def run(self) -> str:
@@ -151,9 +183,11 @@ class _AskTell:
                 return "exhausted"
             (proposal,) = proposals
             architecture = proposal.architecture
-            self.record("trial_started", number=proposal.id, architecture=architecture.to_json())
+            self.record(
+                "trial_started", number=proposal.id, architecture=_bounded(architecture.to_json()), id=architecture.id
+            )
             try:
-                evaluation = self._evaluate(architecture, proposal.epochs)
+                evaluation = self._evaluate(proposal)
             except BudgetExhausted as exhausted:  # a trial unfinished at the budget's end is discarded
                 return str(exhausted)
             with self.ledger.timed("think"):
@@ -161,17 +195,32 @@ class _AskTell:
             _record_trial(self.record, proposal.id, architecture, evaluation)
             self._note(architecture, evaluation)
 
-    def _evaluate(self, architecture: Architecture, epochs: int | None) -> Evaluation:
+    def _evaluate(self, proposal: Proposal) -> Evaluation:
+        architecture = proposal.architecture
+        if self.condemned is not None and self.condemned.number == proposal.id:
+            return self._dead(self.condemned)
         feasible = self.searcher.capabilities.fixed_proposals or self.searcher.space.contains(architecture)
         if not feasible:
             return Evaluation("invalid", None, error="the architecture is not in the space")
-        evaluation = _metered(self.problem, architecture, self.ledger, epochs)
+        evaluation = _metered(self.problem, architecture, self.ledger, proposal.epochs)
         self.ledger.check()
         return evaluation
 
+    def _dead(self, death: Death) -> Evaluation:
+        """The result of a trial whose process died of it; the seconds that it took are charged."""
+        self.ledger.book("train", death.seconds)
+        seconds = {"train": death.seconds, "validate": 0.0}
+        return Evaluation(cast(Status, death.status), None, seconds=seconds, error=death.error)
+
     def _note(self, architecture: Architecture, evaluation: Evaluation) -> None:
-        """Count a trial, and record it if it is the new incumbent."""
+        """Count a trial, and record it if it is the new incumbent. Raises AutomlCfError if only failures come."""
         self.trials += 1
+        self.failures = self.failures + 1 if evaluation.rmse is None else 0
+        if self.failures == _MOST_FAILURES:  # which a budget of visits would never end
+            raise AutomlCfError(
+                f"the last {_MOST_FAILURES} trials gave no result; the last one was {evaluation.status}: "
+                f"{evaluation.error}"
+            )
         if evaluation.loss < self.best:
             self.best = evaluation.loss
             _record_incumbent(self.record, Incumbent(architecture, evaluation.rmse), "trial")
@@ -192,6 +241,7 @@ class _AskTell:
                 self.trials -= 1
                 self._note(Architecture.from_json(event["architecture"]), evaluation)
             self.best = min(self.best, evaluation.loss)
+        self.job.past.clear()  # which may be large, and is not needed any more
 
 
 class _OneShot:
@@ -240,6 +290,7 @@ class _OneShot:
             if result is None:
                 break
             self.ledger.check()
+            _check_found(searcher, result)
             found = result
             if self.restart == 0 and found.architecture.id != self.shown:
                 _record_incumbent(self.record, found, "one-shot")
@@ -300,9 +351,36 @@ class _Saved:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "_Saved":
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name != "json"}
-            return cls(arrays, json.loads(str(file["json"])))
+        """Raises InputError for what is no such file, or one that swells beyond all that a search needs."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                size = sum(member.file_size for member in packed.infolist())
+            if size > _MOST_SWELLING * len(content) + 2**20:
+                raise ValueError(f"its arrays claim {size} bytes")
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files if name != "json"}
+                saved = cls(arrays, json.loads(str(file["json"])))
+                saved.check()
+        except Exception as error:  # of zipfile, tokenize, struct, json and NumPy
+            raise InputError(f"a checkpoint cannot be read: {type(error).__name__}: {error}.") from error
+        return saved
+
+    def check(self) -> None:
+        """Raise something if a value is missing or of another type."""
+        restart, best, shown, found = (self.values[name] for name in ("restart", "best", "shown", "found"))
+        right = type(restart) is int and type(self.values["searcher"]) is dict
+        right = right and type(best) in (float, int, type(None)) and type(shown) in (str, type(None))
+        if not right or type(found["rmse"]) not in (float, int, type(None)):
+            raise TypeError("a value is of another type")
+        Architecture.from_json(found["architecture"])
+
+
+def _check_found(searcher: OneShotSearcher, found: Incumbent) -> None:
+    """Raise AutomlCfError for what no honest search finds."""
+    if not isinstance(found, Incumbent):
+        raise AutomlCfError(f"step() returned {found!r:.60}, but must return an Incumbent, or None to end the search.")
+    if not (searcher.capabilities.fixed_proposals or searcher.space.contains(found.architecture)):
+        raise AutomlCfError(f"step() found {found.architecture.to_json()!r:.200}, which is not in the space.")
 
 
 def _resume_point(past: list[Event]) -> Event | None:
@@ -327,6 +405,10 @@ def _metered(problem: Problem, architecture: Architecture, ledger: Ledger, epoch
 def _record_trial(record: Recorder, number: int, architecture: Architecture, evaluation: Evaluation) -> None:
     fields = evaluation.to_json()
     fields["trial_visits"] = fields.pop("visits")
+    if len(fields["curve"]) > _MOST_POINTS:
+        raise AutomlCfError(f"a model gave a curve of {len(fields['curve'])} points, {_MOST_POINTS} being the most.")
+    if fields["error"] is not None:
+        fields["error"] = fields["error"][:_MOST_LETTERS]
     record("trial", number=number, architecture=architecture.to_json(), id=architecture.id, **fields)
 
 
@@ -334,11 +416,22 @@ def _record_incumbent(record: Recorder, incumbent: Incumbent, source: str) -> No
     architecture = incumbent.architecture
     record(
         "incumbent",
-        architecture=architecture.to_json(),
+        architecture=_bounded(architecture.to_json()),
         id=architecture.id,
         rmse=incumbent.rmse,
         source=source,
     )
+
+
+def _bounded(architecture: dict[str, Any]) -> dict[str, Any]:
+    """The same; raises AutomlCfError if it is no JSON, or too much for a log."""
+    try:
+        size = len(json.dumps(architecture, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise AutomlCfError(f"the searcher's architecture is no JSON: {error}.") from error
+    if size > _MOST_BYTES:
+        raise AutomlCfError(f"the searcher's architecture has {size} bytes of JSON, {_MOST_BYTES} being the most.")
+    return architecture
 
 
 def _evaluation_of(trial: Event) -> Evaluation:

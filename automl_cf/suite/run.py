@@ -1,6 +1,7 @@
 """A run: all cells of a study, then their scoring, with everything that was finished before left as it is."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,23 +11,26 @@ import numpy as np
 from automl_cf.cf.data import Dataset, datasets, load
 from automl_cf.cf.splits import SearchData, Split, random_split
 from automl_cf.errors import AutomlCfError, InputError
-from automl_cf.events import LOG_NAME, Event, effective
+from automl_cf.events import LOG_NAME, SCHEMA, Event
 from automl_cf.plugins import Plugin, loaded, module_name, read
 from automl_cf.registry import definition
 from automl_cf.searchers import searchers
-from automl_cf.suite.cell import CHECKPOINTS, CellJob
+from automl_cf.suite.cell import CHECKPOINTS, RESUMED, CellJob, started
+from automl_cf.suite.changes import Unfinished, go_on_with
+from automl_cf.suite.deaths import fatal
 from automl_cf.suite.inline import Inline, Job
+from automl_cf.suite.interrupting import shielded
 from automl_cf.suite.manifest import make_manifest
-from automl_cf.suite.scoring import ScoreJob, to_score
-from automl_cf.suite.store import MANIFEST_NAME, STUDY_NAME, Emit, Store
+from automl_cf.suite.progress import Progress, of_cells, stamp
+from automl_cf.suite.scoring import SCORED, ScoreJob, to_score
+from automl_cf.suite.store import MANIFEST_NAME, STUDY_NAME, Emit, Store, to_json
 from automl_cf.suite.study import Cell, PluginEntry, Study, read_study
 
 OnEvent = Callable[[Event], None]
 
 PLUGINS = "plugins"  # the folder of the copies
 
-_ENDS = ("cell_finished", "cell_failed")
-_ROUNDS = 2  # a cell whose worker died is resumed once; what dies again is reported as failed
+_IDLE_ROUNDS = 3  # so often a cell may lose its worker without having come any further
 
 
 class Backend(Protocol):
@@ -74,9 +78,11 @@ class _Data:
 
     def manifest(self, folder: Path) -> dict[str, Any]:
         """The run's manifest."""
-        cells = self.study.cells()
-        splits = {f"{cell.dataset}/s{cell.seed}": self.split(cell) for cell in cells}
-        return make_manifest(self.study, folder, self.datasets, splits)
+        return make_manifest(self.study, folder, self.datasets, self.split_hashes())
+
+    def split_hashes(self) -> dict[str, str]:
+        """The hashes of all splits, as the manifest has them."""
+        return {f"{cell.dataset}/s{cell.seed}": self.split(cell).hash for cell in self.study.cells()}
 
 
 def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
@@ -98,10 +104,10 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
         copies = [PluginEntry(file=f"{PLUGINS}/{plugin.name}", sha256=plugin.sha256) for plugin in plugins]
         study = study.model_copy(update={"plugins": tuple(copies)})
         data = _Data(study)
-        for copy, plugin in zip(copies, plugins, strict=True):
-            store.write(copy.file, plugin.content)
-        store.write_json(STUDY_NAME, study.model_dump(mode="json"))
-        store.write_json(MANIFEST_NAME, data.manifest(folder))
+        store.begin(
+            {copy.file: plugin.content for copy, plugin in zip(copies, plugins, strict=True)}
+            | {MANIFEST_NAME: to_json(data.manifest(folder)), STUDY_NAME: to_json(study.model_dump(mode="json"))}
+        )
         _Run(study, store, data, plugins, on_event).go()
     finally:
         store.close()
@@ -119,18 +125,24 @@ def _check_shipped(study: Study, sources: Sequence[Plugin]) -> None:
             raise InputError(
                 f"'{name}' is of the plug-in '{others[module]}', which the study does not name; add it to plugins."
             )
-        if module == "__main__" and study.resources.backend == "ray":
+        if module == "__main__" and (study.isolated or study.resources.backend == "ray"):
             raise InputError(
                 f"'{name}' is defined in __main__, where no worker finds it; put it into a file and name that in "
                 "plugins."
             )
 
 
-def resume(folder: Path, on_event: OnEvent | None = None, plugins: Sequence[Path | str] = ()) -> None:
+def resume(
+    folder: Path,
+    on_event: OnEvent | None = None,
+    plugins: Sequence[Path | str] = (),
+    accept_changes: bool = False,
+) -> None:
     """Go on with a run: finished cells and scores stay, a cell under way continues from its last durable event.
 
     The run has copies of its plug-ins; of `plugins`, which are not needed, each must be as it was. Raises InputError if
-    the folder holds no run, or if the data, their splits or a plug-in are no longer the same.
+    the folder holds no run, if the data, their splits or a plug-in are no longer the same, and unless `accept_changes`
+    if the code or the versions that results depend on are not.
     """
     study = stored_study(folder)
     _check_plugins(study, plugins)
@@ -139,13 +151,18 @@ def resume(folder: Path, on_event: OnEvent | None = None, plugins: Sequence[Path
         sources = study.load_plugins()
         data = _Data(study)
         run = _Run(study, store, data, sources, on_event)
-        for event in run.events:
-            cell = run.by_id.get(event["cell"])
+        cells = {cell.id: cell for cell in run.cells}
+        unfinished = Unfinished(cells)
+        for event in store.events():
+            unfinished.add(event)
+            cell = cells.get(event["cell"])
             if event["kind"] == "cell_started" and cell and event["split_hash"] != data.split(cell).hash:
                 raise InputError(
                     f"the split of cell '{cell.id}' is no longer the one that '{folder}' was run on: "
                     "the data have changed; start a new run."
                 )
+        if unfinished:
+            go_on_with(store, study, data.datasets, data.split_hashes(), accept_changes)
         run.go()
     finally:
         store.close()
@@ -179,71 +196,110 @@ class _Run:
         self.data = data
         self.plugins = plugins
         self.on_event = on_event or (lambda event: None)
-        self.events: list[Event] = store.events()
         self.cells = study.cells()
-        self.by_id = {cell.id: cell for cell in self.cells}
+        self.progress = {cell.id: Progress() for cell in self.cells}
 
     def go(self) -> None:
-        """Search, then score; a job whose worker died is tried once more from where it was."""
-        for event in self.events:
-            self.on_event(event)
+        """Search, then score; a job whose process died is tried again from where it was, as long as that gets it on."""
+        for event in self.store.events():
+            self._take_in(event)
         backend = self._backend()
         try:
             for prepare in (self._search_jobs, self._score_jobs):
-                for _ in range(_ROUNDS):
-                    jobs = prepare()
-                    if jobs:
-                        backend.run(jobs, self._emit)
+                idle: Counter[str] = Counter()
+                while jobs := [job for job in prepare() if idle[job.cell.id] < _IDLE_ROUNDS]:
+                    before = {job.cell.id: self.progress[job.cell.id].durable for job in jobs}
+                    backend.run(jobs, self._emit)
+                    for name, durable in before.items():
+                        idle[name] = idle[name] + 1 if self.progress[name].durable == durable else 0
             self._report_lost()
         finally:
             backend.close()
         self.store.prune(CHECKPOINTS, [])
 
-    def _emit(self, event: Event, files: dict[str, bytes] | None = None) -> None:
-        self.store.append(event, files)
-        self.events.append(event)
-        if event["kind"] == "checkpoint":
-            current = [other["file"] for other in self._of_kind("checkpoint")]
-            self.store.prune(CHECKPOINTS, current)
+    def _take_in(self, event: Event) -> None:
+        if event["cell"] in self.progress:
+            self.progress[event["cell"]].add(event)
         self.on_event(event)
 
-    def _of_kind(self, kind: str) -> list[Event]:
-        """The last event of a kind of each cell."""
-        return list({event["cell"]: event for event in self.events if event["kind"] == kind}.values())
+    def _emit(self, event: Event, files: dict[str, bytes] | None = None) -> None:
+        with shielded():
+            self.store.append(event, files)
+            self._take_in(event)
+            if event["kind"] == "checkpoint":
+                self.store.prune(CHECKPOINTS, [cell.checkpoint for cell in self.progress.values() if cell.checkpoint])
 
-    def _past(self, cell: Cell) -> list[Event]:
-        return [event for event in effective(self.events) if event["cell"] == cell.id]
+    def _past(self, cells: Sequence[Cell], kinds: frozenset[str], trials: int | None = None) -> dict[str, list[Event]]:
+        """The events of these kinds that count, by cell; the log is read if any of the cells has some."""
+        progress = {cell.id: self.progress[cell.id] for cell in cells}
+        begun = any(one.attempt for one in progress.values())
+        return of_cells(progress, self.store.events() if begun else (), kinds, trials)
 
     def _search_jobs(self) -> list[Job]:
-        jobs: list[Job] = []
         for cell in self.cells:
-            past = self._past(cell)
-            if any(event["kind"] in _ENDS for event in past):
-                continue
-            checkpoints = [event["file"] for event in past if event["kind"] == "checkpoint"]
-            saved = (self.store.folder / checkpoints[-1]).read_bytes() if checkpoints else None
-            data = self.data.search_data(cell)
-            attempt, truth = _next_attempt(self.events, cell), self.data.datasets[cell.dataset].architecture
-            jobs.append(CellJob(self.study, cell, data, past, saved, attempt, truth, self.plugins))
+            self._fail_if_hopeless(cell)
+        waiting = [cell for cell in self.cells if not self.progress[cell.id].ended]
+        past = self._past(waiting, RESUMED)
+        jobs: list[Job] = []
+        for cell in waiting:
+            progress = self.progress[cell.id]
+            saved = None if progress.checkpoint is None else (self.store.folder / progress.checkpoint).read_bytes()
+            jobs.append(
+                CellJob(
+                    self.study,
+                    cell,
+                    self.data.search_data(cell),
+                    past[cell.id],
+                    saved,
+                    progress.attempt + 1,
+                    self.data.datasets[cell.dataset].architecture,
+                    self.plugins,
+                    tuple(progress.deaths),
+                )
+            )
         return jobs
 
+    def _fail_if_hopeless(self, cell: Cell) -> None:
+        """Record the end of a cell whose processes die of its searcher."""
+        progress = self.progress[cell.id]
+        why = None if progress.ended else fatal(progress.deaths, progress.all_deaths)
+        if why is not None:
+            stack = progress.deaths[-1].traceback
+            if not progress.started:
+                fields = started(self.study, cell, self.data.split(cell).hash, calibration=None)
+                self._emit({"schema": SCHEMA, "kind": "cell_started", **stamp(cell.id, progress), **fields})
+            common = {"schema": SCHEMA, "kind": "cell_failed", **stamp(cell.id, progress)}
+            self._emit({**common, "error": why, "traceback": stack})
+
     def _score_jobs(self) -> list[Job]:
+        waiting = [cell for cell in self.cells if self.progress[cell.id].ended and not self.progress[cell.id].scored]
+        past = self._past(waiting, SCORED, self.study.scoring.top_k)
         jobs: list[Job] = []
-        for cell in self.cells:
-            past = self._past(cell)
-            kinds = {event["kind"] for event in past}
-            architectures = to_score(self.study, past)
+        for cell in waiting:
+            progress = self.progress[cell.id]
+            architectures = to_score(self.study, past[cell.id])
             # With all of them scored, a process that died right then still owes the word that they are.
-            if (architectures or "score" in kinds) and "cell_scored" not in kinds:
-                attempt = _next_attempt(self.events, cell)
-                split, truth = self.data.split(cell), self.data.truth(cell)
-                jobs.append(ScoreJob(self.study, cell, split, architectures, truth, past, attempt, self.plugins))
+            if architectures or progress.scores:
+                jobs.append(
+                    ScoreJob(
+                        self.study,
+                        cell,
+                        self.data.split(cell),
+                        architectures,
+                        self.data.truth(cell),
+                        progress.clock,
+                        progress.visits,
+                        progress.attempt + 1,
+                        self.plugins,
+                        tuple(progress.deaths),
+                    )
+                )
         return jobs
 
     def _report_lost(self) -> None:
-        """A cell that has no end after all rounds: its process died each time."""
-        ended = {event["cell"] for event in self.events if event["kind"] in _ENDS}
-        lost = [cell.id for cell in self.cells if cell.id not in ended]
+        """A cell that has no end after all rounds: its worker died each time, for reasons that are not its own."""
+        lost = [cell.id for cell in self.cells if not self.progress[cell.id].ended]
+        lost = lost or [job.cell.id for job in self._score_jobs()]
         if lost:
             raise AutomlCfError(
                 f"{len(lost)} cells did not finish, '{lost[0]}' among them: their processes died or were stopped; "
@@ -254,7 +310,7 @@ class _Run:
         resources = self.study.resources
         if resources.backend == "inline":
             _check_local_gpus(resources.gpus_per_cell)
-            return Inline()
+            return Inline(self.study.isolated)
         from automl_cf.suite.ray_backend import RayBackend  # heavy: only where it is used
 
         workers = resources.workers or max(1, _cores() // resources.cpus_per_cell)
@@ -277,7 +333,3 @@ def _check_local_gpus(wanted: float) -> None:
             f"resources.gpus_per_cell is {wanted:g}, but the machine has {available} GPUs; "
             "ask for no more than that, or 0 for the CPU."
         )
-
-
-def _next_attempt(events: Sequence[Event], cell: Cell) -> int:
-    return 1 + max((event["attempt"] for event in events if event["cell"] == cell.id), default=0)

@@ -17,29 +17,38 @@ from automl_cf.cf.metrics import rmse, scores
 from automl_cf.cf.models import TrainingTask, prepare, task_of, train_over_grid
 from automl_cf.cf.ranking import ranking
 from automl_cf.cf.splits import Split
+from automl_cf.errors import AutomlCfError
 from automl_cf.events import Event, search_seconds
 from automl_cf.plugins import Plugin
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.suite.cell import Recorder, synchronize, training_task
+from automl_cf.suite.deaths import Death, condemned
 from automl_cf.suite.ledger import Ledger
 from automl_cf.suite.store import Emit
 from automl_cf.suite.study import Cell, Study
 
+SCORED = frozenset({"incumbent", "trial", "score"})  # the kinds of events that say what is to be scored
+_MOST_LETTERS = 2_000  # of an error
 _FIVE = 5.0  # ranking metrics are of ratings up to five, fives being the positives
 
 
 @dataclass
 class ScoreJob:
-    """What a worker needs to score a cell. `truth` are planted data's noise-free test values, in data units."""
+    """What a worker needs to score a cell. `truth` are planted data's noise-free test values, in data units.
+
+    `clock` and `visits` are the cell's accounts so far; `deaths` those of its processes since its last progress.
+    """
 
     study: Study
     cell: Cell
     split: Split
     architectures: list[Architecture]
     truth: np.ndarray | None = None
-    past: list[Event] = field(default_factory=list)
+    clock: dict[str, float] = field(default_factory=dict)
+    visits: int = 0
     attempt: int = 1
     plugins: tuple[Plugin, ...] = ()
+    deaths: tuple[Death, ...] = ()
 
 
 def to_score(study: Study, events: Sequence[Event]) -> list[Architecture]:
@@ -65,8 +74,8 @@ def run_scoring(job: ScoreJob, emit: Emit) -> None:
     """
     torch.set_num_threads(job.study.resources.cpus_per_cell)
     ledger = Ledger(job.study.budget, partial(synchronize, job.study.resources.device))
-    if job.past:
-        ledger.restore(job.past[-1]["clock"], job.past[-1]["visits"])
+    ledger.restore(job.clock, job.visits)
+    dead = condemned(job.deaths)
     record = Recorder(job.cell, job.attempt, ledger, emit)
 
     @cache
@@ -77,12 +86,15 @@ def run_scoring(job: ScoreJob, emit: Emit) -> None:
 
     for architecture in job.architectures:
         try:
+            if dead is not None and dead.id == architecture.id:
+                raise AutomlCfError(dead.error)
             with ledger.timed("setup"):
                 prepare(task_of(architecture, task()))
             with ledger.timed("retrain"):
                 fields = _score(job, task(), architecture)
         except (Exception, SystemExit) as error:  # a model may raise anything
-            fields = _unscored(job.split, " ".join(f"{type(error).__name__}: {error}".split()))
+            what = str(error) if isinstance(error, AutomlCfError) else f"{type(error).__name__}: {error}"
+            fields = _unscored(job.split, " ".join(what.split())[:_MOST_LETTERS])
         record("score", architecture=architecture.to_json(), id=architecture.id, **fields)
     record("cell_scored")
 

@@ -1,7 +1,6 @@
 """A study: what is compared, on what, under which budget and protocol. Read from TOML or built in Python."""
 
-import json
-import tomllib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from automl_cf.cf.operations import operations
 from automl_cf.cf.training import Training
 from automl_cf.errors import InputError, suggest
 from automl_cf.plugins import Plugin, module_name, read
+from automl_cf.reading import expanded, read_json, read_toml
 from automl_cf.searchers import SearchTask, build, searchers
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.interaction import interaction_space
@@ -30,6 +30,7 @@ SPACES: Mapping[str, Callable[..., Space]] = {
     "nas": nas_space,
     "tensor": tensor_space,
 }
+_MOST_CELLS = 1_000_000  # of a study
 PAPER = "paper"  # the paper's space for as many modes as the data have
 
 
@@ -155,18 +156,73 @@ class Analysis(_Part):
 
 
 class Resources(_Part):
-    """Where cells run. `workers` 0: one per core. `device` is a torch device; GPUs may be fractions."""
+    """Where cells run, on which no result depends. `workers` 0: one per core, or as many as a cluster has room for.
+
+    `address` is that of a Ray cluster which is there: `auto`, or the head's host:port; `ship` sends it this package,
+    and `wait_for_nodes_s` waits for nodes that can run a cell. GPUs may be fractions; `custom_per_cell` are resources
+    of Ray, which nodes of a cluster are given by name; `memory_gb_per_cell` is Ray's memory, 0 not asking for any.
+    """
 
     backend: Literal["ray", "inline"] = "ray"
     workers: int = Field(default=0, ge=0)
     cpus_per_cell: int = Field(default=1, gt=0)
-    gpus_per_cell: float = Field(default=0.0, ge=0)
+    gpus_per_cell: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    memory_gb_per_cell: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    custom_per_cell: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     address: str | None = None
+    ship: bool = False
+    wait_for_nodes_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @field_validator("gpus_per_cell")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("must be a fraction of one GPU, or a whole number of them")
+        return value
+
+    @field_validator("custom_per_cell")
+    @classmethod
+    def _not_of_ray_itself(cls, values: dict[str, float]) -> dict[str, float]:
+        for name, amount in values.items():
+            if name.lower() in ("cpu", "gpu", "memory", "object_store_memory"):
+                raise ValueError(f"'{name}' has a field of its own: cpus_per_cell, gpus_per_cell, memory_gb_per_cell")
+            if not name or (amount > 1 and amount != int(amount)):
+                raise ValueError(f"'{name}' must be a name with a fraction of one, or a whole number")
+        return values
+
+    @field_validator("address")
+    @classmethod
+    def _reachable_by_tune(cls, value: str | None) -> str | None:
+        if value is None or value == "auto":
+            return value
+        if value.startswith("ray://"):
+            raise ValueError(
+                "by its client Ray would run the study on the cluster, away from its folder; give the head's "
+                "host:port, often of port 6379, on a machine that is a node of the cluster"
+            )
+        host, _, port = value.rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 2**16) or "/" in host:
+            raise ValueError("must be auto, or the head's host:port, such as 10.0.0.1:6379")
+        return value
 
     @property
     def device(self) -> str:
         """The torch device of a cell."""
         return "cuda" if self.gpus_per_cell > 0 else "cpu"
+
+
+class Limits(_Part):
+    """What a trial, or a searcher's thought, may take before its process is ended.
+
+    `isolation`: "process" runs each cell in a process of its own, which is watched; "none" in the worker itself, which
+    then has no limits and does not survive a crash; "auto" is "process" with Ray and "none" inline. `trial_seconds` of
+    silence are a time-out (of a retraining that many per l2 of the grid); `memory_gb` is the process's resident memory,
+    by default its share of the machine's.
+    """
+
+    isolation: Literal["auto", "process", "none"] = "auto"
+    trial_seconds: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
+    memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class Study(_Part):
@@ -184,6 +240,7 @@ class Study(_Part):
     space: SpaceEntry = SpaceEntry()
     scoring: Scoring = Scoring()
     resources: Resources = Resources()
+    limits: Limits = Limits()
     analysis: Analysis = Analysis()
     skipped: tuple[Skipped, ...] = ()
     plugins: tuple[PluginEntry, ...] = ()
@@ -223,6 +280,12 @@ class Study(_Part):
             if modules.count(module) > 1:
                 raise ValueError(f"'{Path(entry.file).name}' is there twice; two plug-ins need two names")
         return entries
+
+    @property
+    def isolated(self) -> bool:
+        """Whether each cell runs in a process of its own."""
+        isolation = self.limits.isolation
+        return isolation == "process" or (isolation == "auto" and self.resources.backend == "ray")
 
     def load_plugins(self) -> tuple[Plugin, ...]:
         """Execute the study's plug-ins, so that what they register can be named; returns their sources.
@@ -328,7 +391,8 @@ def make_study(values: Mapping[str, Any], source: str = "study") -> Study:
     try:
         return Study.model_validate(dict(values))
     except ValidationError as error:
-        raise InputError(f"{source}: {_first_problem(error)}") from error
+        sentence = " ".join(f"{source}: {_first_problem(error)}".split())
+        raise InputError(sentence.encode(errors="backslashreplace").decode()) from error
 
 
 def read_study(path: Path | str) -> Study:
@@ -337,20 +401,20 @@ def read_study(path: Path | str) -> Study:
     Raises InputError for a file that is missing, not of that form, or no valid study.
     """
     path = Path(path)
-    form, loads = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
-    try:
-        values = loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"study '{path}' cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # what both parsers, and the decoder, raise
-        raise InputError(f"study '{path}' is not valid {form}: {error}.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"study '{path}' must be a table of keys, not a {type(values).__name__}.")
+    values = read_json(path) if path.suffix == ".json" else read_toml(path)
     study = make_study({"name": path.stem, **values}, str(path))
-    found = [
-        entry.model_copy(update={"file": str(path.parent / Path(entry.file).expanduser())}) for entry in study.plugins
-    ]
+    _check_size(study, path)
+    found = [entry.model_copy(update={"file": str(path.parent / expanded(entry.file))}) for entry in study.plugins]
     return study.model_copy(update={"plugins": tuple(found)})
+
+
+def _check_size(study: Study, path: Path) -> None:
+    """Raise InputError for more cells than can be meant, before they are made."""
+    sizes = {key: len(getattr(study, key)) for key in ("datasets", "dims", "searchers", "seeds")}
+    cells = math.prod(sizes.values())
+    if cells > _MOST_CELLS:
+        counted = " x ".join(f"{size} {key}" for key, size in sizes.items())
+        raise InputError(f"'{path}' has {counted} = {cells} cells, but a study may have {_MOST_CELLS}.")
 
 
 def _operations_in(space: Space) -> list[str]:
@@ -361,17 +425,26 @@ def _operations_in(space: Space) -> list[str]:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the study"
+    field = f"{'.'.join(f'{part!s:.60}' for part in problem['loc']):.200}" or "the study"
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
         known = _fields_at(problem["loc"][:-1])
         return f"unknown key '{field}'; known there are {', '.join(known)}.{suggest(key, known)}"
     if problem["type"] == "missing":
         return f"{field} is missing."
-    message = problem["msg"].removeprefix("Value error, ")
+    message = f"{problem['msg'].removeprefix('Value error, '):.300}"
     given = problem["input"]
-    shown = "" if isinstance(given, dict | BaseModel) else f" is {given!r}"
+    shown = "" if isinstance(given, dict | BaseModel) else f" is {_cut(given)}"
     return f"{field}{shown}: {message[:1].lower()}{message[1:]}."
+
+
+def _cut(value: Any) -> str:
+    """A value in one line, cut to 60 characters, also where it is a whole number of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = "a number of more digits than are read"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:
