@@ -1,12 +1,13 @@
 """The Ray backend does what the inline one does, and survives its workers."""
 
 import os
-import signal
 import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
-from small_runs import counted_events, small_study, trajectory
+from small_runs import counted_events, small_study, start_process, trajectory
 
 from automl_cf.errors import InputError
 from automl_cf.events import Event, read_events
@@ -38,7 +39,7 @@ def test_a_killed_worker_costs_nothing_that_was_durable(tmp_path: Path) -> None:
         if event["kind"] == "trial" and event["number"] == 9 and not killed.is_set():
             killed.set()
             for process in _workers():
-                os.kill(process, signal.SIGKILL)
+                process.kill()
 
     run.start(study, folder, kill_worker)
     assert killed.is_set()
@@ -69,15 +70,48 @@ def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert trajectory(tmp_path / "full") == trajectory(tmp_path / "roomy")
 
 
-def _workers() -> list[int]:
-    """Ray's worker processes that run our trials."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                name = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"ray::" in name and b"ImplicitFunc" in name:
-                found.append(int(entry.name))
-    return found
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+def test_a_cluster_of_our_own_that_dies_is_started_anew(tmp_path: Path, victim: str) -> None:
+    """SIGKILL of the raylet or of the head's store, upon which Ray ends its driver: the run goes on by itself."""
+    study = {"searchers": ["random"], "budget": {"trials": 40}}
+    killed: list[int] = []
+
+    def kill(event: Event) -> None:
+        if event["kind"] == "trial" and event["number"] == 5 and not killed:
+            processes = [p for p in psutil.Process().children(recursive=True) if p.name() == victim]
+            for process in processes:
+                process.kill()
+                killed.append(process.pid)
+
+    run.start(small_study(**study, resources={"backend": "ray", "workers": 1}), tmp_path / "ray", kill)
+    assert len(killed) == 1
+    run.start(small_study(**study), tmp_path / "inline")
+    assert trajectory(tmp_path / "ray") == trajectory(tmp_path / "inline")
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_when_the_run_itself_is_killed(tmp_path: Path) -> None:
+    """SIGKILL of the process that owns the run: driver, cluster and workers end with it, and a resume completes it."""
+    study = small_study(searchers=["random"], budget={"trials": 40}, resources={"backend": "ray", "workers": 1})
+    process = start_process(study, tmp_path / "ray")
+    log = tmp_path / "ray" / "events.jsonl"
+    while not log.exists() or log.read_bytes().count(b'"trial_started"') < 5:
+        assert process.poll() is None
+        time.sleep(0.1)
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert started
+    assert not alive
+    run.resume(tmp_path / "ray")
+    run.start(small_study(searchers=["random"], budget={"trials": 40}), tmp_path / "inline")
+    assert trajectory(tmp_path / "ray") == trajectory(tmp_path / "inline")
+
+
+def _workers() -> list[psutil.Process]:
+    """Our Ray's worker processes that run trials."""
+    ours = psutil.Process().children(recursive=True)
+    return [process for process in ours if "ImplicitFunc" in " ".join(process.cmdline())]

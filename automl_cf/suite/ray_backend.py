@@ -1,166 +1,169 @@
-"""The Ray backend: one Tune trial per cell, actors reused, the driver owning the event log.
+"""The Ray backend: runs jobs by a driver process (`automl_cf.suite.ray_driver`), which is all that knows Ray.
 
-An event is durable when it is acknowledged: `tune.report` returns only after the driver's callbacks ran, and ours
-writes the event to the store. That takes a few milliseconds, so a thread waits for it while the worker goes on, at most
-`_AHEAD` events ahead. Workers need no disk in common with the driver.
+Ray ends a driver's process, without a word, some time after the raylet beside it or the cluster's head has died. So the
+driver is not the process that owns the run: when it dies, what it ran is missing and nothing else, and the next round
+has a new one, with a new cluster if the cluster was its own.
 """
 
-import json
-import logging
-import os
-import queue
+import pickle
+import socket
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from automl_cf.errors import AutomlCfError, InputError
+from automl_cf.suite.companion import Companion
+from automl_cf.suite.isolation import Order, orders
+from automl_cf.suite.shipping import code_fingerprint
 
 if TYPE_CHECKING:
-    from automl_cf.events import Event
     from automl_cf.suite.inline import Job
     from automl_cf.suite.store import Emit
     from automl_cf.suite.study import Resources
 
-# Tune's own loggers and its change of folder cost half of the time to the first report, and nobody reads them.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-# Ctrl-C is ours: Tune would end its own run quietly and let us go on with the next.
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray
-from ray import tune
-from ray.tune import Callback, CheckpointConfig, RunConfig, TuneConfig
-
-_EVENT = "event"  # one JSON string: Tune overwrites keys that it knows, such as `config` and `timestamp`
-_FILES = "files"
-_AHEAD = 3  # a trial's last event, perhaps an incumbent, the next trial's first
-
-# Tune pickles callbacks; the store cannot be, so a callback names its sink instead of holding it.
-_SINKS: "dict[int, Emit]" = {}
-
-
-class _EventWriter(Callback):
-    """Writes every reported event to the store before the worker's `tune.report` returns."""
-
-    def __init__(self, sink: int) -> None:
-        self.sink = sink
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        if _EVENT in result:
-            _SINKS[self.sink](json.loads(result[_EVENT]), result.get(_FILES) or None)
-
-
-class _Reporter:
-    """Reports a worker's events in their order, in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(maxsize=_AHEAD)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._report, daemon=True)
-        self._thread.start()
-
-    def emit(self, event: "Event", files: dict[str, bytes] | None = None) -> None:
-        """Hand an event over; waits while `_AHEAD` others are on their way. Raises what a report raised."""
-        self._waiting.put({_EVENT: json.dumps(event, allow_nan=False), _FILES: files or {}})
-        self._raise()
-
-    def finish(self) -> None:
-        """Wait until all is acknowledged. Raises what a report raised."""
-        self._waiting.put(None)
-        self._thread.join()
-        self._raise()
-
-    def _report(self) -> None:
-        while (report := self._waiting.get()) is not None:
-            if self._error is None:
-                try:
-                    tune.report(report)
-                except BaseException as error:  # how Tune ends a trial, too: the worker is to learn of it
-                    self._error = error
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-
-def _worker(config: dict[str, Any], jobs: "Sequence[Job]") -> None:
-    """What one Tune trial does.
-
-    The heavy imports wait until here: when an actor frees up, Tune drops the ones still starting, so actors that
-    start slowly would never come to more than one.
-    """
-    start = time.perf_counter()
-    from automl_cf.suite.inline import run_job
-
-    setup = time.perf_counter() - start
-
-    reporter = _Reporter()
-    run_job(jobs[config["job"]], reporter.emit, setup)
-    reporter.finish()
-    # A trial's last report reaches callbacks by another way; make it one without an event.
-    tune.report({"finished": True})
+_CONNECT_SECONDS = 5.0
+_JOIN_SECONDS = 120.0  # for the driver to be a part of a cluster that answers
+_START_SECONDS = 600.0  # for a cluster of its own on a busy machine, and for looking at nodes that start processes
+_CLOSE_SECONDS = 20.0
 
 
 class RayBackend:
-    """Starts (or joins) a Ray cluster and runs jobs on it."""
+    """Runs jobs on a Ray cluster: one on this machine for the time of the run, or one that is there, by its address.
+
+    Raises InputError if the cluster cannot be joined, or can never run a cell.
+    """
 
     def __init__(self, resources: "Resources", workers: int) -> None:
-        self.resources = resources
-        self._own = not ray.is_initialized()
-        if self._own:
-            settings: dict[str, Any] = {"address": resources.address or "local", "log_to_driver": False}
-            if resources.address is None:
-                settings |= {"include_dashboard": False, "num_cpus": workers * resources.cpus_per_cell}
-            ray.init(**settings, logging_level=logging.ERROR)
-        available = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
-        if resources.gpus_per_cell > available:
-            self.close()
-            raise InputError(
-                f"resources.gpus_per_cell is {resources.gpus_per_cell:g}, but the machine has {available:g} GPUs; "
-                "ask for no more than that, or 0 for the CPU."
-            )
+        self.resources = resources.model_copy(update={"address": resources.address or _address_of_caller()})
+        self.workers = workers
+        self._driver: _Driver | None = _Driver(self.resources, workers)
 
     def run(self, jobs: "Sequence[Job]", emit: "Emit") -> None:
-        """Run all jobs, as many at once as the resources allow. Errors are left in the missing events."""
-        failures: list[AutomlCfError] = []
+        """Run all jobs, as many at once as the resources allow. Errors are left in the missing events.
 
-        def write(event: "Event", files: dict[str, bytes] | None = None) -> None:
-            try:
-                emit(event, files)
-            except AutomlCfError as error:  # Tune would bury it in one of its own
-                failures.append(error)
-                raise
-
-        sink = id(write)
-        _SINKS[sink] = write
-        request = {"cpu": self.resources.cpus_per_cell, "gpu": self.resources.gpus_per_cell}
-        worker = tune.with_resources(tune.with_parameters(_worker, jobs=list(jobs)), request)
+        Raises AutomlCfError if the cluster that was joined is gone, or a node cannot be trusted with cells.
+        """
+        if not jobs:
+            return
+        driver = self._driver or self._next_driver()
+        self._driver = None
         try:
-            with tempfile.TemporaryDirectory(prefix="automl-cf-tune-") as scratch:
-                tune.Tuner(
-                    worker,
-                    param_space={"job": tune.grid_search(list(range(len(jobs))))},
-                    tune_config=TuneConfig(reuse_actors=True),
-                    run_config=RunConfig(
-                        name="cells",
-                        storage_path=scratch,
-                        verbose=0,
-                        callbacks=[_EventWriter(sink)],
-                        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
-                    ),
-                ).fit()
-        except tune.TuneError as error:
-            raise failures[0] if failures else AutomlCfError(f"Ray Tune stopped: {error}") from error
-        finally:
-            del _SINKS[sink]
+            driver.run(orders(jobs), jobs[0].study.isolated, emit)
+        except _DriverDiedError:
+            driver.kill()
+        except BaseException:
+            driver.kill()
+            raise
+        else:
+            self._driver = driver
 
     def close(self) -> None:
-        """Stop the cluster if it was started here."""
-        if self._own:
-            ray.shutdown()
+        """End the driver, and the cluster if it is its own."""
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
+
+    def _next_driver(self) -> "_Driver":
+        try:
+            return _Driver(self.resources, self.workers)
+        except AutomlCfError as error:
+            raise AutomlCfError(
+                f"Ray was lost in the middle of the run, and is not there again: {error} What was finished is kept: go "
+                "on with 'automl-cf resume' and the run's folder, with --address for another cluster."
+            ) from error
+
+
+class _DriverDiedError(Exception):
+    """The driver's process has ended, by itself or by Ray."""
+
+
+class _Driver:
+    """A driver's process."""
+
+    def __init__(self, resources: "Resources", workers: int) -> None:
+        _check_listens(resources.address)
+        self.resources = resources
+        # Ray has workers import from the driver's folder first, whatever is in it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="automl-cf-tune-", ignore_cleanup_errors=True)
+        self._process = Companion("automl_cf.suite.ray_driver", folder=self._scratch.name)
+        self._channel = self._process.channel
+        try:
+            self._begin(workers)
+        except BaseException:
+            self.kill()
+            raise
+
+    def run(self, orders: Sequence[Order], isolated: bool, emit: "Emit") -> None:
+        """Have the orders run, and pass on every event; raises what `emit` raises, or _DriverDiedError."""
+        try:
+            self._channel.send_bytes(pickle.dumps((orders, isolated)))
+            while (message := self._channel.recv()) is not None:
+                if isinstance(message, AutomlCfError):
+                    raise message
+                emit(*message)
+                self._channel.send(None)
+        except (EOFError, ConnectionError) as error:
+            raise _DriverDiedError from error
+
+    def close(self) -> None:
+        """Let it end, and with it a cluster of its own."""
+        self._process.end(_CLOSE_SECONDS)
+        self._scratch.cleanup()
+
+    def kill(self) -> None:
+        """End it and whatever it started at once."""
+        self._process.end(0)
+        self._scratch.cleanup()
+
+    def _begin(self, workers: int) -> None:
+        """Wait until it can run cells. Raises InputError if it cannot."""
+        address = self.resources.address
+        self._channel.send((self.resources.model_dump(), workers, code_fingerprint()))
+        try:
+            self._expect(
+                _START_SECONDS if address is None else _JOIN_SECONDS,
+                f"resources.address is '{address}', but no Ray cluster that this machine is a node of answered there "
+                f"within {_JOIN_SECONDS:g} s; join it by 'ray start --address=...' first.",
+            )
+            self._expect(
+                _START_SECONDS + self.resources.wait_for_nodes_s,
+                "the nodes of the Ray cluster did not say what they run; see 'ray status'.",
+            )
+        except (EOFError, ConnectionError) as error:
+            raise AutomlCfError(f"Ray did not start: {self._last_words()}") from error
+
+    def _expect(self, seconds: float, otherwise: str) -> None:
+        if not self._channel.poll(seconds):
+            raise InputError(otherwise)
+        message = self._channel.recv()
+        if isinstance(message, AutomlCfError):
+            raise message
+
+    def _last_words(self) -> str:
+        status = self._process.end(_CLOSE_SECONDS)
+        lines = self._process.said().strip().splitlines()
+        return lines[-1][:500] if lines else f"its process ended with status {status}."
+
+
+def _address_of_caller() -> str | None:
+    """The cluster that this process is part of already, if it is: then no other is started."""
+    ray: Any = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return None
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def _check_listens(address: str | None) -> None:
+    """Raise InputError if nothing listens there: Ray itself would try for minutes."""
+    if address is None or address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"resources.address is '{address}', but nothing answers there ({reason}); give the host:port that "
+            "'ray start --head' printed, or leave it out for this machine alone."
+        ) from error
