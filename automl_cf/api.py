@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from automl_cf.analysis.repair import Repaired
+from automl_cf.analysis.repair import repair as repair_run
 from automl_cf.analysis.run import Run
-from automl_cf.events import Event
+from automl_cf.analysis.verify import Verification, check_log
+from automl_cf.analysis.verify import verify as verify_run
+from automl_cf.events import DamageError, Event
 from automl_cf.suite import run as suite_run
 from automl_cf.suite.every import with_every_searcher
+from automl_cf.suite.store import cannot_go_on
 from automl_cf.suite.study import Study, make_study
 
 if TYPE_CHECKING:
@@ -31,10 +36,43 @@ def run_study(study: Study, out: Path | str | None = None, on_event: OnEvent | N
     return report(folder)
 
 
-def resume(folder: Path | str, on_event: OnEvent | None = None, plugins: Sequence[Path | str] = ()) -> Run:
-    """Go on with an interrupted run; see `run_study`. It has its plug-ins; those given again must be as they were."""
-    suite_run.resume(Path(folder), on_event, plugins)
+def resume(
+    folder: Path | str,
+    on_event: OnEvent | None = None,
+    plugins: Sequence[Path | str] = (),
+    accept_changes: bool = False,
+    repair: bool = False,
+) -> Run:
+    """Go on with an interrupted run; see `run_study`. It has its plug-ins; those given again must be as they were.
+
+    Raises InputError for a run whose log is damaged; with `repair` what is damaged is left out before, as by the
+    function of that name. The code and the versions that results depend on must be as they were, too; with
+    `accept_changes` they need not, and that is recorded.
+    """
+    if repair:
+        repair_run(Path(folder))
+    try:
+        check_log(Path(folder))
+    except DamageError as damage:
+        raise cannot_go_on(Path(folder), damage) from damage
+    suite_run.resume(Path(folder), on_event, plugins, accept_changes)
     return report(folder)
+
+
+def repair(folder: Path | str) -> Repaired:
+    """Leave out what is damaged of a run's log, so that `resume` can go on from the last good events of each cell.
+
+    What is kept is kept byte for byte, and the log as it was stays beside it. Returns what was left out.
+    """
+    return repair_run(Path(folder))
+
+
+def verify(folder: Path | str) -> Verification:
+    """Check that a run's files are as they were written; of one that is going on, too. Trains and writes nothing.
+
+    Of a log the checksums and the order of events are checked. Raises InputError for what is no run.
+    """
+    return verify_run(Path(folder))
 
 
 def report(folder: Path | str, out: Path | str | None = None) -> Run:

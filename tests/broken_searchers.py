@@ -184,6 +184,88 @@ class GoesOnAfterItsEnd(Sound):
         return super().propose(number)
 
 
+class KeepsAState(Sound):
+    """Not broken: keeps what it depends on, without a log. Those below forget something of it."""
+
+    def state_dict(self):
+        pending = {number: proposal.architecture.to_json() for number, proposal in self._pending.items()}
+        return {"asked": self._asked, "pending": pending, "generator": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state):
+        self._asked = state["asked"]
+        pending = {int(number): Architecture.from_json(values) for number, values in state["pending"].items()}
+        self._pending = {number: Proposal(number, architecture) for number, architecture in pending.items()}
+        if "generator" in state:
+            self.rng.bit_generator.state = state["generator"]
+        return list(self._pending.values())
+
+
+class ForgetsWhatFailed(KeepsAState):
+    """Passes over as many points as have failed."""
+
+    failed = 0
+
+    def propose(self, number):
+        for _ in range(self.failed):
+            super().propose(number)
+        return super().propose(number)
+
+    def observe(self, number, architecture, evaluation):
+        self.failed += evaluation.rmse is None
+
+
+class ForgetsItsBeginning(KeepsAState):
+    """Thinks that the first proposals are not worth to be stored."""
+
+    def state_dict(self):
+        state = super().state_dict()
+        if self._asked < 10:
+            del state["generator"]
+        return state
+
+
+class ForgetsWhileItWaits(KeepsAState):
+    """Never saw a stop between an ask and its tell, with one proposal pending."""
+
+    def state_dict(self):
+        state = super().state_dict()
+        if len(self._pending) == 1:
+            del state["generator"]
+        return state
+
+
+class ForgetsAllButItsLastLife(KeepsAState):
+    """Stores how often it drew since it was loaded; so the second stop in a row is one too many."""
+
+    draws = 0
+
+    def propose(self, number):
+        self.draws += 1
+        return super().propose(number)
+
+    def state_dict(self):
+        return {**super().state_dict(), "generator": None, "draws": self.draws}
+
+    def load_state_dict(self, state):
+        pending = super().load_state_dict({key: state[key] for key in ("asked", "pending")})
+        for _ in range(state["draws"]):
+            self.space.sample(self.rng)
+        return pending
+
+
+class StoresWhatItLoaded(Sif):
+    """One-shot; its state is that of its former life."""
+
+    loaded = None
+
+    def state_dict(self):
+        return self.loaded or super().state_dict()
+
+    def load_state_dict(self, arrays, values):
+        super().load_state_dict(arrays, values)
+        self.loaded = arrays, values
+
+
 class TakesNetworksForGranted(Sound):
     """Not every space has a `p`."""
 

@@ -16,9 +16,9 @@ from automl_cf.cli import app
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.searchers import AskTellSearcher, searchers
 from automl_cf.spaces import Choice, Space
-from automl_cf.testing import AnotherProcess, assert_searcher, check_searcher, problems
+from automl_cf.testing import AnotherProcess, ask_tell, assert_searcher, check_searcher, one_shot, problems
 from automl_cf.testing.checks import REQUIREMENTS
-from automl_cf.testing.subject import Subject, first_difference, global_randomness
+from automl_cf.testing.subject import MOST, Subject, first_difference, global_randomness
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,24 @@ def broken(name, kind):
     return name
 
 
+def made(name):
+    """A searcher of ours as a subject; the test is skipped where a package that it needs is not installed."""
+    try:
+        return Subject(name, {}, None)
+    except InputError as error:
+        missing = re.search(r"needs the package ([\w-]+)", str(error))
+        if missing is None or find_spec(missing[1].replace("scikit-", "")) is not None:
+            raise
+        return pytest.skip(str(error))
+
+
 # Every registered searcher.
 
 
 @pytest.mark.parametrize("name", searchers.names())
 def test_every_searcher_keeps_the_contract(name, elsewhere):
-    try:
-        report = check_searcher(name, elsewhere=elsewhere)
-    except InputError as error:
-        missing = re.search(r"needs the package ([\w-]+)", str(error))
-        if missing is None or find_spec(missing[1].replace("scikit-", "")) is not None:
-            raise
-        pytest.skip(str(error))
+    made(name)
+    report = check_searcher(name, elsewhere=elsewhere)
     assert report.passed, str(report)
     assert [check.name for check in report.checks] == [requirement.name for requirement in REQUIREMENTS]
 
@@ -105,6 +111,58 @@ def test_other_ways_to_break_it_are_found(kind, requirement, seen, elsewhere):
     failed = check_searcher(broken(kind, getattr(broken_searchers, kind)), elsewhere=elsewhere).failed
     assert requirement in [check.name for check in failed]
     assert seen in failed[-1].explanation
+
+
+STOPS = {
+    "ForgetsWhatFailed": r"stored and loaded \d+ times in a row, with failures, step \d+ was",
+    "ForgetsItsBeginning": r"stored and loaded \d+ times in a row, with failures, step \d+ was",
+    "ForgetsWhileItWaits": r"stored and loaded \d+ times in a row, with failures, step \d+ was",
+    "ForgetsAllButItsLastLife": r"stored and loaded \d+ times in a row, with failures, step \d+ was",
+    "StoresWhatItLoaded": r"stored and loaded after every step, step \d+ was",
+}
+
+
+@pytest.mark.parametrize("kind", STOPS)
+def test_one_stop_half_way_is_not_enough(kind, elsewhere):
+    name = broken(kind, getattr(broken_searchers, kind))
+    subject, part = Subject(name, {}, None), one_shot if kind == "StoresWhatItLoaded" else ask_tell
+    assert part.check_state(subject, len(subject.trace) // 2)  # finds nothing
+    report = check_searcher(name, elsewhere=elsewhere)
+    assert [check.name for check in report.failed] == ["state"], str(report)
+    assert re.search(STOPS[kind], report.failed[0].explanation)
+
+
+def test_who_keeps_a_state_of_its_own_can_be_stopped_anywhere(elsewhere):
+    assert check_searcher(broken("keeps", broken_searchers.KeepsAState), elsewhere=elsewhere).passed
+
+
+def test_every_moment_is_a_stop_and_every_kind_of_failure_is_told(elsewhere):
+    stops, told = [], []
+
+    class Watched(broken_searchers.KeepsAState):
+        def state_dict(self):
+            stops.append((self._asked, len(self._pending)))
+            return super().state_dict()
+
+        def observe(self, number, architecture, evaluation):
+            told.append(evaluation)
+
+    subject = Subject(broken("watched", Watched), {}, None)
+    assert len(subject.trace) == MOST
+    ask_tell.check_stops(subject, every=True)
+    assert stops == [moment for n in range(MOST) for moment in ((n, 0), (n + 1, 1))]
+    assert {evaluation.status for evaluation in told} > {"crashed", "timeout", "invalid", "diverged", "out-of-memory"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", searchers.names())
+def test_every_searcher_can_be_stopped_at_every_moment(name):
+    """Those that think long are stopped at some moments only by the check itself."""
+    subject = made(name)
+    if subject.one_shot:
+        assert one_shot.check_stops(subject)
+    else:
+        assert f"at {2 * len(subject.trace)} of" in ask_tell.check_stops(subject, every=True)
 
 
 def test_a_searcher_that_always_raises_fails_and_the_place_is_named():

@@ -1,5 +1,6 @@
 """The result of a run in Markdown."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -47,7 +48,7 @@ def write_summary(run: Run) -> Path:
         *_heading(run),
         *_results(run),
         *_problems(run, cells),
-        *_warnings(cells),
+        *_warnings(run, cells),
         *_times(run),
         *_every_cell(cells),
         *_rerun(run),
@@ -108,8 +109,8 @@ def problem_lines(run: Run, cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _warnings(cells: pd.DataFrame) -> list[str]:
-    lines = warning_lines(cells)
+def _warnings(run: Run, cells: pd.DataFrame) -> list[str]:
+    lines = change_lines(run) + warning_lines(cells)
     return ["## Warnings", bullets(lines)] if lines else []
 
 
@@ -136,6 +137,16 @@ def warning_lines(cells: pd.DataFrame) -> list[str]:
             "equally fast for all cells, so differences in seconds by such a factor mean nothing."
         )
     return lines
+
+
+def change_lines(run: Run) -> list[str]:
+    """Say in plain text under which changes an interrupted run was gone on with, as its manifest records it."""
+    entries = [entry for entry in run.manifest.get("resumed_with") or () if isinstance(entry, Mapping)]
+    return [
+        f"The run was gone on with on {entry.get('time', 'an unknown day')} under changes, so that it may not be what "
+        f"one process would have made of it: {'; '.join(map(str, entry.get('changes') or ['not recorded']))}."
+        for entry in entries
+    ]
 
 
 def _times(run: Run) -> list[str]:

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from automl_cf import __version__
-from automl_cf.cli import check, compare_runs, data, doctor, figure, listing, new, published, table, verdict, watch
+from automl_cf.cli import (
+    check,
+    compare_runs,
+    data,
+    doctor,
+    figure,
+    listing,
+    new,
+    published,
+    table,
+    verdict,
+    verify,
+    watch,
+)
 from automl_cf.cli import compare as comparing
 from automl_cf.cli.arguments import RunFolder
 from automl_cf.cli.errors import guarded
@@ -30,6 +43,13 @@ Plugins = Annotated[
         "--plugin",
         help="A Python file, whose searchers, operations, models and data sets can then be named; may be repeated.",
         metavar="FILE",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="A Ray cluster that is there: auto, or its head's HOST:PORT; local: one of this machine alone.",
+        metavar="HOST:PORT",
     ),
 ]
 
@@ -138,6 +158,7 @@ def compare(
     gpus_per_worker: Annotated[
         float, typer.Option(help="GPUs per cell, possibly a fraction; 0: the CPU.", metavar="N")
     ] = 0.0,
+    address: Address = None,
     out: Out = None,
 ) -> None:
     """Compare searchers on one data set: search, score on the test part, draw a curve.
@@ -160,6 +181,7 @@ def compare(
             backend=backend,
             workers=workers,
             gpus_per_worker=gpus_per_worker,
+            address=address,
         )
         from automl_cf.cli import running
 
@@ -174,29 +196,51 @@ def compare(
 def run(
     study: Annotated[
         str,
-        typer.Argument(help="A TOML file, or a shipped study's name (see: automl-cf list studies).", metavar="STUDY"),
+        typer.Argument(
+            help="A TOML file, a shipped study's name (see: automl-cf list studies), or the manifest.json of a run.",
+            metavar="STUDY",
+        ),
     ],
     plugin: Plugins = None,
+    address: Address = None,
+    workers: Annotated[int | None, typer.Option(help="Cells at a time, whatever the study says.", metavar="N")] = None,
     out: Out = None,
 ) -> None:
-    """Run a study: a TOML file, or one that is shipped."""
+    """Run a study: a TOML file, one that is shipped, or that of a run once more."""
     from automl_cf.cli import running
     from automl_cf.cli.studies import find_study
 
     running.load()
-    running.run(find_study(study).with_plugins(plugin or ()), out)
+    running.run(running.elsewhere(find_study(study).with_plugins(plugin or ()), address, workers), out)
 
 
 @app.command()
 @guarded
-def resume(folder: RunFolder, plugin: Plugins = None) -> None:
+def resume(
+    folder: RunFolder,
+    plugin: Plugins = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="Go on although the code or a version that results depend on has changed, and record that.",
+        ),
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Leave out what is damaged of the log, which is kept beside, and go on from the last good events.",
+        ),
+    ] = False,
+) -> None:
     """Go on with an interrupted run; what was finished is not done again.
 
     The run has copies of its plug-ins; a --plugin that is given must be as it was.
     """
     from automl_cf.cli import running
 
-    running.resume(folder, plugin or ())
+    running.resume(folder, plugin or (), accept_changes, repair)
 
 
 @app.command()
@@ -312,6 +356,7 @@ app.command("compare-runs")(guarded(compare_runs.compare_runs))
 app.command("watch")(guarded(watch.watch))
 app.command("published")(guarded(published.published))
 app.command("verdict")(guarded(verdict.verdict))
+app.command("verify")(guarded(verify.verify))
 app.command("list")(guarded(listing.list_all))
 app.command("check")(guarded(check.check))
 app.command("new")(guarded(new.new))

@@ -27,10 +27,16 @@ def first_comment(file: Traversable) -> str:
 
 
 def find_study(path_or_name: str) -> "Study":
-    """Read the study at a path, or the shipped one of that name. InputError for none or a bad one."""
+    """Read the study at a path, that of a run's manifest too, or the shipped one of that name.
+
+    Raises InputError for none or a bad one.
+    """
+    from automl_cf.suite.manifest import study_of
     from automl_cf.suite.study import read_study
 
     path = Path(path_or_name)
+    if path.suffix == ".json" and (study := study_of(path)) is not None:
+        return study
     if len(path.parts) > 1 or path.suffix == _SUFFIX or path.exists():
         return read_study(path)
     known = shipped()

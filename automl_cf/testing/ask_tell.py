@@ -1,15 +1,20 @@
 """The checks that only ask/tell searchers are put to."""
 
 import json
+from collections.abc import Collection
+
+import numpy as np
 
 from automl_cf.cf.problem import Evaluation
 from automl_cf.errors import AutomlCfError
 from automl_cf.searchers import AskTellSearcher, Proposal, Searcher
 from automl_cf.testing import problems
 from automl_cf.testing.requirement import Unmet
-from automl_cf.testing.subject import Step, Subject, first_difference, proposed
+from automl_cf.testing.subject import PATIENCE, Step, Subject, first_difference, proposed
 
 _FINITE = 12  # proposals of a space with five points
+_LEAST_STOPS = 2
+_RECORDED = [failure for failure in problems.FAILURES if failure.status != "ok"]  # no log of a run holds NaN
 
 
 def check_state(subject: Subject, half: int) -> str:
@@ -18,17 +23,74 @@ def check_state(subject: Subject, half: int) -> str:
     searcher, waiting = _asker(subject.make()), list[Proposal]()
     _advance(searcher, waiting, pending, half)
     waiting += searcher.ask(pending - len(waiting))
-    state = json.loads(json.dumps(searcher.state_dict(), allow_nan=False))
-    again = _asker(subject.make())
-    resumed = again.load_state_dict(state)
     where = f"stored after {half} tells with {len(waiting)} pending"
-    if list(resumed) != waiting:
-        numbers = [[proposal.id for proposal in some] for some in (waiting, resumed)]
-        raise Unmet(f"{where}, it has proposals {numbers[1]} pending, and had {numbers[0]}, or others of these numbers")
+    again = _reloaded(subject, searcher, waiting, where)
     expected, got = (_advance(one, list(waiting), pending, rest) for one in (searcher, again))
     if difference := first_difference(expected, got):
         raise Unmet(f"{where}, {difference}, counted from there")
     return f"after {half} tells, with up to {pending} pending"
+
+
+def check_stops(subject: Subject, every: bool = False) -> str:
+    """Store again and again in one search, a third of whose evaluations fail, and compare with one never stopped.
+
+    It may stop before each ask and between each ask and its tell. Of a searcher that thinks long only some of these
+    stops are tried, evenly, unless `every`.
+    """
+    moves = 2 * len(subject.trace)
+    failing = True
+    try:
+        expected = interrupted(subject, ())
+    except (Exception, SystemExit):  # that it bears no failure is for another check to say
+        failing = False
+        expected = interrupted(subject, (), failing)
+    affordable = 4 * PATIENCE / max(subject.second[2] / 2, 1e-9)  # a stop replays half of the search on average
+    stops = list(range(moves))
+    if affordable < moves and not every:
+        stops = np.linspace(moves - 1, 0, max(_LEAST_STOPS, int(affordable)), endpoint=False).astype(int).tolist()
+    if difference := first_difference(expected, interrupted(subject, stops, failing)):
+        raise Unmet(f"stored and loaded {len(stops)} times in a row{', with failures' * failing}, {difference}")
+    return f"at {len(stops)} of {moves} moments in a row{', with failures' * failing}"
+
+
+def interrupted(subject: Subject, stops: Collection[int], failing: bool = True) -> list[Step]:
+    """A search one proposal at a time, as many as `subject.trace` has, going on in a fresh searcher at each stop.
+
+    Move 2 i asks for proposal i, move 2 i + 1 tells of it; a stop is the number of the move that follows it.
+    Raises Unmet if what was pending is not pending any more.
+    """
+    searcher, waiting, steps = _asker(subject.make()), list[Proposal](), list[Step]()
+    for move in range(2 * len(subject.trace)):
+        if move in stops:
+            searcher = _reloaded(subject, searcher, waiting, f"stored after {move // 2} tells")
+        if move % 2 == 0:
+            waiting = searcher.ask(1)
+            if not waiting:
+                break
+            steps.append(proposed(waiting[0]))
+        else:
+            proposal = waiting.pop()
+            searcher.tell(proposal.id, _result(proposal, failing))
+    return steps
+
+
+def _result(proposal: Proposal, failing: bool) -> Evaluation:
+    """Every third one is a failure, if `failing`, of each kind in turn."""
+    turn, third = divmod(proposal.id, 3)
+    if failing and third == 1:
+        return _RECORDED[turn % len(_RECORDED)]
+    return problems.evaluation(proposal.architecture, proposal.epochs)
+
+
+def _reloaded(subject: Subject, searcher: AskTellSearcher, waiting: list[Proposal], where: str) -> AskTellSearcher:
+    """A fresh searcher with the state of another one, which went through JSON; both have the same pending."""
+    state = json.loads(json.dumps(searcher.state_dict(), allow_nan=False))
+    again = _asker(subject.make())
+    resumed = again.load_state_dict(state)
+    if list(resumed) != waiting:
+        numbers = [[proposal.id for proposal in some] for some in (waiting, resumed)]
+        raise Unmet(f"{where}, it has proposals {numbers[1]} pending, and had {numbers[0]}, or others of these numbers")
+    return again
 
 
 def _advance(searcher: AskTellSearcher, waiting: list[Proposal], pending: int, tells: int) -> list[Step]:

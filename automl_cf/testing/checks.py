@@ -108,13 +108,16 @@ def _another_seed_is_another_search(subject: Subject) -> str:
 
 @required(
     "state",
-    "a search that is stored half-way and loaded into a fresh searcher goes on as the one that was never stored",
-    "what later steps depend on and state_dict lacks, such as a random generator, a counter or an optimizer's "
-    "sums; the state of an ask/tell searcher must be JSON, that of a one-shot searcher arrays and JSON",
+    "a search that is stored at any moment, however often, and loaded into a fresh searcher goes on as the one that "
+    "was never stored",
+    "what later steps depend on and state_dict lacks, such as a random generator, a counter, what failed or an "
+    "optimizer's sums; the state of an ask/tell searcher must be JSON, that of a one-shot searcher arrays and JSON",
 )
 def _the_state_continues_identically(subject: Subject) -> str:
     half = len(subject.trace) // 2
-    return one_shot.check_state(subject, half) if subject.one_shot else ask_tell.check_state(subject, half)
+    if subject.one_shot:
+        return f"{one_shot.check_state(subject, half)}; {one_shot.check_stops(subject)}"
+    return f"{ask_tell.check_state(subject, half)}; {ask_tell.check_stops(subject)}"
 
 
 @required(

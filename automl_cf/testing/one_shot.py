@@ -4,11 +4,12 @@ import io
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 import numpy as np
 
+from automl_cf.cf.problem import Problem
 from automl_cf.searchers import OneShotSearcher
 from automl_cf.spaces import Architecture
 from automl_cf.testing import problems
@@ -33,18 +34,60 @@ def check_state(subject: Subject, half: int) -> str:
     searcher, problem = _one_shot(subject), subject.problem
     if len(list(islice(steps(searcher, problem), half))) < half:
         raise Unmet("the search ended sooner than before")
-    arrays, values = searcher.state_dict()
-    file, text = io.BytesIO(), json.dumps(values, allow_nan=False)
-    np.savez(file, **arrays)  # type: ignore[arg-type] # its signature has another keyword
-    again, problem = _one_shot(subject), subject.problem
-    again.start(problem)
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as stored:
-        again.load_state_dict(dict(stored), json.loads(text))
+    problem = subject.problem
+    again = _reloaded(subject, searcher, problem)
     rest = list(islice(further_steps(again, problem), len(subject.trace) - half))
     if difference := first_difference(subject.trace[half:], rest):
         raise Unmet(f"stored after {half} steps, {difference}, counted from there")
     return f"after {half} of {len(subject.trace)} steps"
+
+
+def check_stops(subject: Subject) -> str:
+    """Store after every step of one search, and go on in a fresh searcher each time; also as the training diverges."""
+    whole = list(islice(steps(_one_shot(subject), problems.diverging(subject.order)), LEAST))
+    for expected, where in ((subject.trace, ""), (whole, "as the training diverged, ")):
+        count = len(expected)
+        found = interrupted(subject, range(1, count), count, diverging=bool(where))
+        if difference := first_difference(_equal_to_itself(expected), _equal_to_itself(found)):
+            raise Unmet(f"{where}stored and loaded after every step, {difference}")
+    return f"after every one of {len(subject.trace)} steps in a row, and {len(whole)} of a training that diverges"
+
+
+def interrupted(subject: Subject, stops: Collection[int], count: int, diverging: bool = False) -> list[Step]:
+    """Up to `count` steps of a search; each of `stops` is a number of steps after which a fresh searcher goes on."""
+
+    def problem() -> Problem:
+        return problems.diverging(subject.order) if diverging else subject.problem
+
+    searcher, at, found = _one_shot(subject), problem(), list[Step]()
+    searcher.start(at)
+    while len(found) < count:
+        if len(found) in stops:
+            at = problem()
+            searcher = _reloaded(subject, searcher, at)
+        step = next(further_steps(searcher, at), None)
+        if step is None:
+            break
+        found.append(step)
+    return found
+
+
+def _equal_to_itself(found: list[Step]) -> list[Step]:
+    """The same with RMSEs as texts, as NaN, which other checks look for, is not equal to NaN."""
+    return [step | {"rmse": str(step["rmse"])} for step in found]
+
+
+def _reloaded(subject: Subject, searcher: OneShotSearcher, problem: Problem) -> OneShotSearcher:
+    """A fresh searcher on `problem` with the state of another one, which went through JSON and npz, no pickle."""
+    arrays, values = searcher.state_dict()
+    file, text = io.BytesIO(), json.dumps(values, allow_nan=False)
+    np.savez(file, **arrays)  # type: ignore[arg-type] # its signature has another keyword
+    again = _one_shot(subject)
+    again.start(problem)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as stored:
+        again.load_state_dict(dict(stored), json.loads(text))
+    return again
 
 
 def check_divergence(subject: Subject) -> str:

@@ -42,6 +42,8 @@ FAILURES = (
     Evaluation("diverged", None, 2, 1, (0.9, float("nan"))),
     Evaluation("out-of-memory", None, error="out of memory"),
     Evaluation("invalid", None, error="the architecture is not in the space"),
+    Evaluation("crashed", None, error="the worker died"),
+    Evaluation("timeout", None, error="it took longer than it may"),
     Evaluation("ok", float("nan"), 1, 1, (float("nan"),)),
 )
 

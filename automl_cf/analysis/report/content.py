@@ -12,7 +12,7 @@ from automl_cf.analysis.comparison import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from automl_cf.analysis.ranks import LEAST_DATASETS, dataset_errors, rank_test
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.styles import REFERENCE
-from automl_cf.analysis.summary import problem_lines, warning_lines, what_was_compared
+from automl_cf.analysis.summary import change_lines, problem_lines, warning_lines, what_was_compared
 from automl_cf.analysis.tables import cell_table, final_table, ranking_columns, score_columns, search_columns
 from automl_cf.analysis.thresholds import reaching, reaching_in_words, speed_up_in_words, speed_ups, times_to
 from automl_cf.analysis.verdicts import declared_thresholds, smallest_effect, undefeated, verdicts
@@ -26,6 +26,7 @@ MOST_NAMED = 6
 
 _NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(?:e[-+]?\d+)?(?=$|[\s,\[(])")
 _FIRST = ("Searcher", "Found")  # columns of text
+_NOT_SHOWN = ("command", "rerun", "packages", "resolved_study", "resumed_with")  # said elsewhere, or long
 
 Content = dict[str, Any]
 
@@ -43,7 +44,7 @@ def run_content(run: Run, results: pd.DataFrame) -> Content:
         "heading": what_was_compared(run),
         "panels": made,
         "problems": problem_lines(run, cells),
-        "warnings": warning_lines(cells),
+        "warnings": change_lines(run) + warning_lines(cells),
         "failed": int(cells["problem"].notna().sum()),
         "cells": len(cells),
         "effect": smallest_effect(run),
@@ -221,11 +222,11 @@ def _commands(run: Run) -> list[Content]:
 
 
 def _manifest(run: Run) -> list[Content]:
-    """The manifest's entries but the commands, in groups of names and values."""
+    """The manifest's entries in groups of names and values, but for the commands and what is long."""
     groups_of: list[Content] = []
     plain = {}
     for key, value in run.manifest.items():
-        if key in ("command", "rerun"):
+        if key in _NOT_SHOWN:
             continue
         if isinstance(value, Mapping):
             entries = [(str(name), _text(entry)) for name, entry in value.items()]
