@@ -9,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 # spaces/ and benchmarks/ into automl_cf that an editable install makes at run time, so they read this.
 TREE := build/tree
 
-.PHONY: compare test test-slow test-lowest bench fuzz lint pins pins-lowest audit clean
+.PHONY: compare test test-slow test-lowest bench faults fuzz lint pins pins-lowest audit clean
 .DEFAULT_GOAL := test
 
 compare: $(STAMP)

@@ -235,19 +235,20 @@ def test_requests_on_a_cluster(tmp_path: Path) -> None:
             InputError, match=r"custom_per_cell.bigmem is 1, but no node of the cluster has more than 0"
         ):
             RayBackend(resources(**asked), 1)
-        node: list[Any] = []
+        there = {"backend": "ray", **asked, "wait_for_nodes_s": 300.0}
+        waiting = threading.Thread(target=lambda: RayBackend(resources(**there), 1).close())
+        waiting.start()
+        waiting.join(10.0)
+        assert waiting.is_alive()
+        cluster.add_node(num_cpus=1, resources={"bigmem": 1})
+        waiting.join()
 
         def gone(event: Event) -> None:
             if event["kind"] == "trial" and event["number"] == 3:
                 cluster.shutdown()
 
-        late = threading.Timer(8.0, lambda: node.append(cluster.add_node(num_cpus=1, resources={"bigmem": 1})))
-        late.start()
-        there = {"backend": "ray", **asked, "wait_for_nodes_s": 120.0}
         with pytest.raises(AutomlCfError, match="automl-cf resume") as lost:
             run.start(small_study(**study, resources=there), tmp_path / "lost", gone)
-        late.join()
-        assert node
         assert not isinstance(lost.value, InputError)
     stored = small_study(**study, resources={"backend": "ray", "workers": 1})
     (tmp_path / "lost" / "study.json").write_text(stored.model_dump_json())  # what --address does without

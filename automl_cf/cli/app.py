@@ -159,6 +159,26 @@ def compare(
         float, typer.Option(help="GPUs per cell, possibly a fraction; 0: the CPU.", metavar="N")
     ] = 0.0,
     address: Address = None,
+    trial_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after which a trial of which nothing came is ended.", show_default="3600", metavar="SECONDS"
+        ),
+    ] = None,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory that the process of a cell may hold.", show_default="its share of the machine's", metavar="GB"
+        ),
+    ] = None,
+    isolation: Annotated[
+        str,
+        typer.Option(
+            help="process: each cell in a process of its own, which these limits are for. none: not. "
+            "auto: with ray, not inline.",
+            metavar="auto|process|none",
+        ),
+    ] = "auto",
     out: Out = None,
 ) -> None:
     """Compare searchers on one data set: search, score on the test part, draw a curve.
@@ -182,6 +202,9 @@ def compare(
             workers=workers,
             gpus_per_worker=gpus_per_worker,
             address=address,
+            trial_seconds=trial_seconds,
+            memory_gb=memory_gb,
+            isolation=isolation,
         )
         from automl_cf.cli import running
 

@@ -35,6 +35,9 @@ _OPTIONS = {
     "resources.workers": "--workers",
     "resources.gpus_per_cell": "--gpus-per-worker",
     "resources.address": "--address",
+    "limits.trial_seconds": "--trial-seconds",
+    "limits.memory_gb": "--memory-gb",
+    "limits.isolation": "--isolation",
 }
 
 
@@ -55,6 +58,9 @@ def compare_study_values(
     workers: int = 0,
     gpus_per_worker: float = 0.0,
     address: str | None = None,
+    trial_seconds: float | None = None,
+    memory_gb: float | None = None,
+    isolation: str = "auto",
 ) -> dict[str, Any]:
     """The study that the options describe, for `make_study`.
 
@@ -82,6 +88,11 @@ def compare_study_values(
             "workers": workers,
             "gpus_per_cell": gpus_per_worker,
             "address": None if address == "local" else address,
+        },
+        "limits": {
+            "isolation": isolation,
+            "memory_gb": memory_gb,
+            **({} if trial_seconds is None else {"trial_seconds": trial_seconds}),
         },
     }
 

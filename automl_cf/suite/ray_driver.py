@@ -31,6 +31,8 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Ray's workers give way to everything else on the machine, unless told otherwise; here their seconds are measured.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import ray
 from ray import tune
