@@ -16,7 +16,7 @@ from automl_cf.events import DamageError, Event
 from automl_cf.suite import run as suite_run
 from automl_cf.suite.every import with_every_searcher
 from automl_cf.suite.store import cannot_go_on
-from automl_cf.suite.study import Study, make_study
+from automl_cf.suite.study import Resources, Study, make_study
 
 if TYPE_CHECKING:
     from automl_cf.analysis.figures.draw import Drawn
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
 OnEvent = Callable[[Event], None]
 
 
-def run_study(study: Study, out: Path | str | None = None, on_event: OnEvent | None = None) -> Run:
+def run_study(
+    study: Study,
+    out: Path | str | None = None,
+    on_event: OnEvent | None = None,
+    resources: Resources | None = None,
+) -> Run:
     """Run a study into the folder `out` (default: results/NAME-DATE-TIME), score it and draw its results.
+
+    With `resources` it runs there and not where it says; they are not stored, and no result depends on them.
 
     Raises InputError before anything runs if the study, its data or the folder will not do.
     """
     folder = Path(out) if out else Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     study.load_plugins()
-    suite_run.start(with_every_searcher(study), folder, on_event)
+    suite_run.start(with_every_searcher(study), folder, on_event, resources)
     return report(folder)
 
 
@@ -42,6 +49,7 @@ def resume(
     plugins: Sequence[Path | str] = (),
     accept_changes: bool = False,
     repair: bool = False,
+    resources: Resources | None = None,
 ) -> Run:
     """Go on with an interrupted run; see `run_study`. It has its plug-ins; those given again must be as they were.
 
@@ -55,7 +63,7 @@ def resume(
         check_log(Path(folder))
     except DamageError as damage:
         raise cannot_go_on(Path(folder), damage) from damage
-    suite_run.resume(Path(folder), on_event, plugins, accept_changes)
+    suite_run.resume(Path(folder), on_event, plugins, accept_changes, resources)
     return report(folder)
 
 

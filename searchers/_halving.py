@@ -51,10 +51,13 @@ class Halving(AskTellSearcher):
             raise InputError(
                 f"option 'min_epochs' is {options.min_epochs}, but the study trains for {task.max_epochs} epochs."
             )
-        inner.log = None  # it is replayed with this one
         self.inner = inner
         self.space = inner.space
         self.rungs = rung_epochs(task.max_epochs, options.min_epochs, options.eta)
+
+    def keep_no_log(self) -> None:
+        super().keep_no_log()
+        self.inner.keep_no_log()
 
 
 def rung_epochs(max_epochs: int, min_epochs: int, eta: int) -> list[int]:

@@ -95,7 +95,7 @@ class AskTellSearcher(Searcher, ABC):
 
     def __init__(self, task: SearchTask, options: Any) -> None:
         super().__init__(task, options)
-        self.log: list[dict[str, Any]] | None = []  # None: not kept, as where a run's events are the same
+        self.log: list[dict[str, Any]] | None = []
         self._pending: dict[int, Proposal] = {}
         self._asked = 0
 
@@ -136,8 +136,12 @@ class AskTellSearcher(Searcher, ABC):
             self.log.append({"tell": number, "evaluation": evaluation.to_json()})
         self.observe(number, proposal.architecture, evaluation)
 
+    def keep_no_log(self) -> None:
+        """Forget the log, and keep none: for runs, whose events say the same, however many they are."""
+        self.log = None
+
     def state_dict(self) -> dict[str, Any]:
-        """The ordered log of asks and tells (JSON). Raises AutomlCfError if `log` is None."""
+        """The ordered log of asks and tells (JSON). Raises AutomlCfError if none is kept."""
         if self.log is None:
             raise AutomlCfError("this searcher keeps no log: its run's events are its state.")
         return {"log": list(self.log)}

@@ -43,11 +43,14 @@ class Ensemble(AskTellSearcher):
         inner = build(options.searcher, task, options.options)  # the only one to draw from the task's stream
         if not isinstance(inner, AskTellSearcher) or inner.capabilities.fixed_proposals:
             raise InputError(f"option 'searcher' is '{options.searcher}', but it must propose points of the space.")
-        inner.log = None  # it is replayed with this one
         self.inner = inner
         self._jobs: dict[int, int] = {}  # the inner searcher's numbers of the pending proposals
         self._found: list[tuple[float, int, Architecture]] = []  # loss, number and architecture of what succeeded
         self._told, self._next, self._ended = 0, options.first, False
+
+    def keep_no_log(self) -> None:
+        super().keep_no_log()
+        self.inner.keep_no_log()
 
     def propose(self, number: int) -> Architecture | None:
         if self._told >= self._next:

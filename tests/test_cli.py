@@ -22,7 +22,7 @@ from automl_cf.cli.compare import compare_study_values, named_as_options
 from automl_cf.cli.studies import shipped
 from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.searchers import searchers
-from automl_cf.suite.study import Study, make_study
+from automl_cf.suite.study import Resources, Study, make_study
 
 HEAVY = {"torch", "ray", "pandas", "matplotlib", "numba", "scipy", "pyarrow", "hyperopt", "optuna"}
 COMMANDS = [
@@ -84,8 +84,10 @@ class FakeApi:
         self.events: list[dict[str, Any]] = []
         self.raises: BaseException | None = None
 
-    def run_study(self, study: Study, out: Path, on_event: Callable[[dict[str, Any]], None]) -> Run:
-        self.study, self.out = study, out
+    def run_study(
+        self, study: Study, out: Path, on_event: Callable[[dict[str, Any]], None], resources: Resources | None = None
+    ) -> Run:
+        self.study, self.out, self.resources = study, out, resources
         return self.resume(self.folder, on_event)
 
     def resume(

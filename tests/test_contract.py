@@ -57,7 +57,12 @@ def made(name):
 # Every registered searcher.
 
 
-@pytest.mark.parametrize("name", searchers.names())
+THINKERS = {"smac", "rl", "sif-ensemble", "gen-approx", "darts", "sif-robust", "altgrad", "bayes"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in THINKERS)) for name in searchers.names()]
+)
 def test_every_searcher_keeps_the_contract(name, elsewhere):
     made(name)
     report = check_searcher(name, elsewhere=elsewhere)

@@ -52,6 +52,7 @@ Address = Annotated[
         metavar="HOST:PORT",
     ),
 ]
+Workers = Annotated[int | None, typer.Option(help="Cells at a time, whatever the study says.", metavar="N")]
 
 
 def main() -> None:
@@ -226,7 +227,7 @@ def run(
     ],
     plugin: Plugins = None,
     address: Address = None,
-    workers: Annotated[int | None, typer.Option(help="Cells at a time, whatever the study says.", metavar="N")] = None,
+    workers: Workers = None,
     out: Out = None,
 ) -> None:
     """Run a study: a TOML file, one that is shipped, or that of a run once more."""
@@ -234,7 +235,7 @@ def run(
     from automl_cf.cli.studies import find_study
 
     running.load()
-    running.run(running.elsewhere(find_study(study).with_plugins(plugin or ()), address, workers), out)
+    running.run(find_study(study).with_plugins(plugin or ()), out, address, workers)
 
 
 @app.command()
@@ -256,6 +257,8 @@ def resume(
             help="Leave out what is damaged of the log, which is kept beside, and go on from the last good events.",
         ),
     ] = False,
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Go on with an interrupted run; what was finished is not done again.
 
@@ -263,7 +266,7 @@ def resume(
     """
     from automl_cf.cli import running
 
-    running.resume(folder, plugin or (), accept_changes, repair)
+    running.resume(folder, plugin or (), accept_changes, repair, address, workers)
 
 
 @app.command()

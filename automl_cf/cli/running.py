@@ -21,7 +21,7 @@ from automl_cf.events import LOG_NAME, Event
 
 if TYPE_CHECKING:
     from automl_cf.analysis.run import Run
-    from automl_cf.suite.study import Study
+    from automl_cf.suite.study import Resources, Study
 
 
 def load() -> None:
@@ -30,8 +30,8 @@ def load() -> None:
         import_module("automl_cf.api")
 
 
-def elsewhere(study: "Study", address: str | None, workers: int | None) -> "Study":
-    """The study with its cells on another cluster, `local` being this machine's own, and so many at a time.
+def _elsewhere(study: "Study", address: str | None, workers: int | None) -> "Resources":
+    """The study's resources on another cluster, `local` being this machine's own, and with so many cells at a time.
 
     None leaves what the study says. Raises InputError for what cannot be.
     """
@@ -41,10 +41,10 @@ def elsewhere(study: "Study", address: str | None, workers: int | None) -> "Stud
     if address is not None:
         given |= {"backend": "ray", "address": None if address == "local" else address}
     values = study.model_dump(mode="json")
-    return make_study({**values, "resources": {**values["resources"], **given}}) if given else study
+    return make_study({**values, "resources": {**values["resources"], **given}}).resources
 
 
-def run(study: "Study", out: Path | None) -> None:
+def run(study: "Study", out: Path | None, address: str | None = None, workers: int | None = None) -> None:
     """Run a study, by default into results/NAME-DATE-TIME, and print its result."""
     from automl_cf import api
     from automl_cf.suite.every import with_every_searcher
@@ -54,23 +54,32 @@ def run(study: "Study", out: Path | None) -> None:
     for left_out in study.skipped:
         typer.echo(f"left out: {left_out.reason}", err=True)
     folder = out or Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display))
+    resources = _elsewhere(study, address, workers)
+    _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display, resources))
 
 
-def resume(folder: Path, plugins: Sequence[Path] = (), accept_changes: bool = False, repair: bool = False) -> None:
+def resume(
+    folder: Path,
+    plugins: Sequence[Path] = (),
+    accept_changes: bool = False,
+    repair: bool = False,
+    address: str | None = None,
+    workers: int | None = None,
+) -> None:
     """Go on with an interrupted run, and print its result; with `repair` its log is repaired before."""
     load()
     from automl_cf import api
     from automl_cf.suite.run import stored_study
 
     study = stored_study(folder)
+    resources = _elsewhere(study, address, workers)
     if repair:
         _say(str(api.repair(folder)))
     _watch(
         folder,
         Board(study),
         _past(folder / LOG_NAME),
-        lambda display: api.resume(folder, display, plugins, accept_changes),
+        lambda display: api.resume(folder, display, plugins, accept_changes, resources=resources),
     )
 
 

@@ -169,7 +169,7 @@ class _AskTell:
         task = job.study.search_task(entry, job.data.train.order, cell.seed, cell.dim, truth=job.truth)
         searcher = build(entry.name, task, entry.options)
         assert isinstance(searcher, AskTellSearcher)
-        searcher.log = None  # the events are
+        searcher.keep_no_log()
         self.searcher = searcher
 
     def run(self) -> str:

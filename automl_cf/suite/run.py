@@ -24,7 +24,7 @@ from automl_cf.suite.manifest import make_manifest
 from automl_cf.suite.progress import Progress, of_cells, stamp
 from automl_cf.suite.scoring import SCORED, ScoreJob, to_score
 from automl_cf.suite.store import MANIFEST_NAME, STUDY_NAME, Emit, Store, to_json
-from automl_cf.suite.study import Cell, PluginEntry, Study, read_study
+from automl_cf.suite.study import Cell, PluginEntry, Resources, Study, read_study
 
 OnEvent = Callable[[Event], None]
 
@@ -85,8 +85,11 @@ class _Data:
         return {f"{cell.dataset}/s{cell.seed}": self.split(cell).hash for cell in self.study.cells()}
 
 
-def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
-    """Run a study into an empty (or new) folder. Raises InputError if the folder holds a run already."""
+def start(study: Study, folder: Path, on_event: OnEvent | None = None, resources: Resources | None = None) -> None:
+    """Run a study into an empty (or new) folder, on `resources` if they are given, which are not stored.
+
+    Raises InputError if the folder holds a run already.
+    """
     store = Store(folder)
     try:
         if (folder / LOG_NAME).exists() or (folder / STUDY_NAME).exists():
@@ -100,7 +103,7 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
                 f"'{folder}' is not empty, '{strangers[0]}' is in it; choose a new or an empty folder as --out."
             )
         plugins = study.load_plugins()
-        _check_shipped(study, plugins)
+        _check_shipped(_on(study, resources), plugins)
         copies = [PluginEntry(file=f"{PLUGINS}/{plugin.name}", sha256=plugin.sha256) for plugin in plugins]
         study = study.model_copy(update={"plugins": tuple(copies)})
         data = _Data(study)
@@ -108,7 +111,7 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None) -> None:
             {copy.file: plugin.content for copy, plugin in zip(copies, plugins, strict=True)}
             | {MANIFEST_NAME: to_json(data.manifest(folder)), STUDY_NAME: to_json(study.model_dump(mode="json"))}
         )
-        _Run(study, store, data, plugins, on_event).go()
+        _Run(_on(study, resources), store, data, plugins, on_event).go()
     finally:
         store.close()
 
@@ -137,8 +140,11 @@ def resume(
     on_event: OnEvent | None = None,
     plugins: Sequence[Path | str] = (),
     accept_changes: bool = False,
+    resources: Resources | None = None,
 ) -> None:
     """Go on with a run: finished cells and scores stay, a cell under way continues from its last durable event.
+
+    It goes on where it was, or on `resources`, which are not stored.
 
     The run has copies of its plug-ins; of `plugins`, which are not needed, each must be as it was. Raises InputError if
     the folder holds no run, if the data, their splits or a plug-in are no longer the same, and unless `accept_changes`
@@ -150,7 +156,7 @@ def resume(
     try:
         sources = study.load_plugins()
         data = _Data(study)
-        run = _Run(study, store, data, sources, on_event)
+        run = _Run(_on(study, resources), store, data, sources, on_event)
         cells = {cell.id: cell for cell in run.cells}
         unfinished = Unfinished(cells)
         for event in store.events():
@@ -166,6 +172,10 @@ def resume(
         run.go()
     finally:
         store.close()
+
+
+def _on(study: Study, resources: Resources | None) -> Study:
+    return study if resources is None else study.model_copy(update={"resources": resources})
 
 
 def stored_study(folder: Path) -> Study:

@@ -128,7 +128,7 @@ class Store:
             for path in written:
                 with suppress(OSError):
                     path.unlink()
-            for folder in {(self.folder / name).parent for name in files} - {self.folder}:
+            for folder in sorted({(self.folder / name).parent for name in files} - {self.folder}):
                 with suppress(OSError):  # there is none yet, or something else is in it
                     folder.rmdir()
             raise
