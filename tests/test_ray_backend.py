@@ -55,8 +55,9 @@ def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     room = [5]
 
     def full(descriptor: int, line: bytes) -> int:
-        room[0] -= line.startswith(b'{"schema"')
-        if room[0] < 0 and line.startswith(b'{"schema"'):
+        event = bytes(line).startswith(b'{"schema"')
+        room[0] -= event
+        if room[0] < 0 and event:
             raise OSError(28, "No space left on device")
         return real(descriptor, line)
 

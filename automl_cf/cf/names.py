@@ -37,8 +37,9 @@ def is_text(text: str) -> bool:
     return True
 
 
-_INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+)(\.0*)?\s*")
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+# Written so that a text which is none is seen to be none in one go, however long it is.
+_INTEGER = re.compile(r"\s*([+-]?)0*([1-9][0-9]*|0)(\.0*)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
 def _number(text: str) -> str | None:

@@ -655,6 +655,9 @@ def _read_plugin(folder: Path, rng: Random) -> object:
 
 def prepare(subject: Subject, examples: list[Files], folder: Path) -> None:
     """Make what the subject's reading needs beside its input, in `folder`, and import what its ways of reading need."""
+    if subject.name == "plugin":
+        for path in (Path("local.py"), Path("plugins") / "mine.py"):
+            write({path.name: b""}, path.parent)
     if subject.name != "run":
         return
     from automl_cf.analysis.run import Run
@@ -676,7 +679,7 @@ def write(files: Files, folder: Path) -> None:
 _FORMULAS = ((b"plus(multiply(1,2),3)",), (b"max(1,2,3)",), (b"concat(min(1,3),2)",))
 _COMMANDS = ((b"1,3,5", b"3", b"4,8,16", b"sif,random", b"plus,multiply"), (b"ratings.csv", b"all", b"7,"))
 _NAMES = ((b"0,1,2", b"month=3"), (b'"a,b",c', b"city=x"))
-_PATHS = ((b"local.py",), (b"../../x.py",), (b"~/plugins/mine.py",))
+_PATHS = ((b"local.py",), (b"~/plugins/../plugins/mine.py",))
 
 SUBJECTS: Mapping[str, Subject] = {
     subject.name: subject
