@@ -12,6 +12,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -22,9 +23,10 @@ NEWEST, LOWEST = ROOT / "constraints.txt", ROOT / "constraints-lowest.txt"
 CUDA = ("cuda-", "nvidia-", "triton")  # what GPU builds of torch bring, with exact versions, and CPU builds do not need
 
 
-def project() -> dict:
+def project() -> dict[str, Any]:
     """The table [project] of pyproject.toml."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
 
 
 def direct() -> dict[str, Requirement]:
