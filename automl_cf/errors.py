@@ -41,3 +41,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     by_lower = {other.lower(): other for other in sorted(known)}
     near = get_close_matches(name.lower(), by_lower, n=1)
     return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def shortened(value: object) -> str:
+    """A value in one line of at most 60 characters, also where it is a whole number of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = "a number of more digits than are read"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -29,7 +29,7 @@ MAX_LINE = 16 * 2**20  # bytes: an event has some thousands, and what is read is
 
 Event = dict[str, Any]
 
-_ENDS = frozenset({"cell_finished", "cell_failed"})  # the kinds of events that end a cell's search
+ENDS = frozenset({"cell_finished", "cell_failed"})  # the kinds of events that end a cell's search
 _SCORING = frozenset({"score", "cell_scored"})
 _FIRST = frozenset({"cell_started", "process_died"})  # what a cell can begin with
 _search = itemgetter(*SEARCH_KINDS)
@@ -191,7 +191,7 @@ class Order:
         if begins and current:
             self._former.setdefault(cell, {})[current] = last
         self._current[cell] = (attempt, n)
-        if kind in _ENDS:
+        if kind in ENDS:
             self._ended.add(cell)
         elif kind == "cell_started":
             self._ended.discard(cell)

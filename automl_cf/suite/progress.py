@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from automl_cf.events import CLOCK_KINDS, Event
+from automl_cf.events import CLOCK_KINDS, ENDS, Event
 from automl_cf.suite.deaths import PROGRESS, Death
-
-_ENDS = frozenset({"cell_finished", "cell_failed"})
 
 
 class Progress:
@@ -57,7 +55,7 @@ class Progress:
                 self.scores += 1
             case "cell_scored":
                 self.scored = True
-            case _ if kind in _ENDS:
+            case _ if kind in ENDS:
                 self.ended = True
 
     def counts(self, event: Event) -> bool:

@@ -14,7 +14,7 @@ from automl_cf.cf.fused import program
 from automl_cf.cf.interaction import operations_of
 from automl_cf.cf.operations import operations
 from automl_cf.cf.training import Training
-from automl_cf.errors import InputError, suggest
+from automl_cf.errors import InputError, shortened, suggest
 from automl_cf.plugins import Plugin, module_name, read
 from automl_cf.reading import expanded, read_json, read_toml
 from automl_cf.searchers import SearchTask, build, searchers
@@ -434,17 +434,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"{field} is missing."
     message = f"{problem['msg'].removeprefix('Value error, '):.300}"
     given = problem["input"]
-    shown = "" if isinstance(given, dict | BaseModel) else f" is {_cut(given)}"
+    shown = "" if isinstance(given, dict | BaseModel) else f" is {shortened(given)}"
     return f"{field}{shown}: {message[:1].lower()}{message[1:]}."
-
-
-def _cut(value: Any) -> str:
-    """A value in one line, cut to 60 characters, also where it is a whole number of thousands of digits."""
-    try:
-        text = repr(value)
-    except ValueError:
-        text = "a number of more digits than are read"
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:

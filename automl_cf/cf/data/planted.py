@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from automl_cf.cf.data.dataset import Dataset
 from automl_cf.cf.ratings import MINIMUM_RATINGS, RatingTensor, content_hash
-from automl_cf.errors import InputError, suggest
+from automl_cf.errors import InputError, shortened, suggest
 from automl_cf.spaces.architecture import Architecture
 from automl_cf.spaces.formula import CONCAT, Formula, Term, over, parse
 from automl_cf.spaces.tensor import MODE_VECTORS
@@ -250,7 +250,7 @@ def _numbers(name: str, given: Any) -> Floats:
     except (TypeError, ValueError, OverflowError):
         numbers = np.array(np.nan)
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
-        raise InputError(f"planted data: {name} is {_cut(given)}, but must be a list of finite numbers.")
+        raise InputError(f"planted data: {name} is {shortened(given)}, but must be a list of finite numbers.")
     return numbers
 
 
@@ -288,31 +288,22 @@ def _formula(operation: str, order: int) -> Formula:
 def _check_integers(**options: tuple[Any, int]) -> None:
     for name, (value, least) in options.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"planted data: {name} is {_cut(value)}, but must be an integer of at least {least}.")
+            raise InputError(f"planted data: {name} is {shortened(value)}, but must be an integer of at least {least}.")
         _check_at_most(name, value, _MOST)
 
 
 def _check_at_most(name: str, value: int, most: int) -> None:
     if value > most:
-        raise InputError(f"planted data: {name} is {_cut(value)}, but must be at most {most}.")
-
-
-def _cut(value: Any) -> str:
-    """A value in at most 60 characters, also where it is a number of thousands of digits."""
-    try:
-        text = repr(value)
-    except ValueError:
-        text = "a number of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        raise InputError(f"planted data: {name} is {shortened(value)}, but must be at most {most}.")
 
 
 def _check_number(name: str, value: Any, right: Callable[[float], bool], wish: str) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or value > _MOST or not right(value):
-        raise InputError(f"planted data: {name} is {_cut(value)}, but must be {wish}.")
+        raise InputError(f"planted data: {name} is {shortened(value)}, but must be {wish}.")
 
 
 def _check_known(name: str, value: Any, known: Iterable[str]) -> None:
     known = list(known)
     if value not in known:
         near = suggest(value, known) if isinstance(value, str) else ""
-        raise InputError(f"planted data: {name} is {_cut(value)}, but must be one of {', '.join(known)}.{near}")
+        raise InputError(f"planted data: {name} is {shortened(value)}, but must be one of {', '.join(known)}.{near}")
