@@ -196,7 +196,7 @@ def _resumed(folder: Path, copy: Path, trials: int) -> float:
     while process.poll() is None and b'"kind":"trial",' not in _tail(copy / "events.jsonl", size):
         time.sleep(0.02)
     took = time.monotonic() - start
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # what starts in the background of a shell ignores SIGINT
     process.wait()
     return took
 
