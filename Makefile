@@ -20,7 +20,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadfile
 
 test-slow: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n logical --dist loadfile --durations 25
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n logical --dist loadfile --no-loadscope-reorder --durations 25
 
 # The tests with the lowest versions that pyproject.toml admits, in an environment of their own. They are wheels for
 # Python 3.11, the oldest that is supported.

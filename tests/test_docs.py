@@ -87,6 +87,7 @@ def reader(tmp_path: Path) -> Callable[[str], str]:
         "PIP_NO_INDEX": "1",
         "PIP_NO_DEPS": "1",
         "PIP_NO_BUILD_ISOLATION": "0",  # 0 means: no isolation
+        "COLUMNS": "200",  # pytest-xdist says 80, at which lines of tables are broken
     }
 
     def carry_out(*arguments: str) -> str:

@@ -15,6 +15,7 @@ from small_runs import small_study, trajectory
 
 from automl_cf.suite import run
 from automl_cf.suite.interrupting import Interrupted, interruptible, shielded
+from automl_cf.suite.study import Resources
 
 CLI = (sys.executable, "-m", "automl_cf.cli")
 
@@ -157,7 +158,7 @@ def test_a_reader_that_leaves_does_not_end_a_run(study: Path, whole: Path, tmp_p
 @pytest.mark.slow
 def test_a_run_on_ray_is_interrupted_by_one_signal_as_well(study: Path, whole: Path, tmp_path: Path) -> None:
     on_ray = tmp_path / "study.json"
-    resources = {"backend": "ray", "workers": 2}
+    resources = Resources(backend="ray", workers=2)
     on_ray.write_text(run.read_study(study).model_copy(update={"resources": resources}).model_dump_json())
     for number in (signal.SIGTERM, signal.SIGINT):
         folder = tmp_path / str(number)

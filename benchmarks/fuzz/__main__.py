@@ -145,6 +145,8 @@ def report(tallies: Sequence[Tally], arguments: argparse.Namespace) -> str:
     """The campaign in Markdown."""
     versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
     command = f"python -m automl_cf.benchmarks.fuzz --inputs {arguments.inputs} --seed {arguments.seed}"
+    command += "".join(f" --fewer {name}={count}" for name, count in arguments.fewer)
+    command += "".join(f" --parser {name}" for name in arguments.parser or ())
     lines = [
         "# Malformed inputs",
         f"By `{command}`, on {platform.system()} with {os.cpu_count()} cores; Python {platform.python_version()}, "
@@ -171,10 +173,21 @@ def report(tallies: Sequence[Tally], arguments: argparse.Namespace) -> str:
     return "\n\n".join(lines[:-1]) + "\n\n" + "\n".join([*rows, *(["", "Findings:", "", *found] if found else []), ""])
 
 
+def _count_of(text: str) -> tuple[str, int]:
+    """Read PARSER=N; raises ValueError for anything else, which argparse explains."""
+    name, _, count = text.partition("=")
+    if name not in SUBJECTS:
+        raise ValueError(name)
+    return name, int(count)
+
+
 def main() -> int:
     """Run the campaigns; 1 with findings."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--inputs", type=int, default=10_000, help="for each parser")
+    parser.add_argument(
+        "--fewer", type=_count_of, action="append", default=[], metavar="PARSER=N", help="of a slow one"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--parser", action="append", choices=list(SUBJECTS), help="only this one; may be repeated")
     parser.add_argument("--only", type=int, help="only the input of this number")
@@ -184,13 +197,17 @@ def main() -> int:
     tallies = []
     for name in arguments.parser or SUBJECTS:
         subject = SUBJECTS[name]
-        numbers = range(arguments.inputs) if arguments.only is None else [arguments.only]
+        inputs = dict(arguments.fewer).get(name, arguments.inputs)
+        numbers = range(inputs) if arguments.only is None else [arguments.only]
         with TemporaryDirectory() as place:
             tally = campaign(subject, numbers, arguments.seed, Path(place), arguments.seconds)
             keep(tally, arguments.seed, Path(place), arguments.out)
         tallies.append(tally)
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(tally.verdicts.items()))
-        print(f"{name}: {counts}; {tally.seconds:.0f} s, peak {tally.peak >> 20} MiB, slowest {tally.slowest:.2f} s")
+        print(
+            f"{name}: {counts}; {tally.seconds:.0f} s, peak {tally.peak >> 20} MiB, slowest {tally.slowest:.2f} s",
+            flush=True,
+        )
         for kind, found in tally.findings.items():
             print(f"  {len(found)} x {kind:.150}, such as {found[0][0]}: {' '.join(found[0][1].split()):.300}")
     if arguments.only is None:
