@@ -10,7 +10,6 @@ import json
 import math
 import re
 import struct
-import tomllib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -22,9 +21,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from automl_cf.reading import load_toml  # which refuses what takes gigabytes
+
 Files = dict[str, bytes]
 
 DEEP, LONG = 100_000, 100_000
+MOST = 20_000_000  # bytes of repeated lines: damages come several at a time, and would multiply
 _BOMB = 400_000_000  # bytes, which take a thousandth as many in an archive
 _RAW = "\x00raw\x00"  # begins a text that stands for JSON as it is written, such as brackets that no parser may follow
 
@@ -160,7 +162,7 @@ def _lined(content: bytes, rng: Random, other: bytes) -> bytes:
     elif way == 3:
         lines[i] = lines[i].rstrip(b"\r\n")
     else:
-        lines[i] = lines[i] * rng.choice((2, 50, 500))
+        lines[i] = lines[i] * min(rng.choice((2, 50, 500)), 1 + MOST // (len(lines[i]) + 1))
     return b"".join(lines)
 
 
@@ -267,7 +269,7 @@ def damaged_lines(content: bytes, rng: Random, other: bytes = b"") -> bytes:
 def damaged_toml(content: bytes, rng: Random, other: bytes = b"") -> bytes:
     """TOML with a wrong value."""
     try:
-        return _toml(damaged_tree(tomllib.loads(content.decode()), rng), top=True).encode("utf-8", "replace")
+        return _toml(damaged_tree(load_toml(content.decode()), rng), top=True).encode("utf-8", "replace")
     except (ValueError, RecursionError):
         return damaged_bytes(content, rng, other)
 
