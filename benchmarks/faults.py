@@ -61,6 +61,7 @@ _KILLS = 8  # at most, of an episode
 _LINES = 40  # of the log, at most, between two of them
 _EARLY = 0.15  # of the kills come at any time after the start, however little has been written
 _LATEST = 12.0  # seconds
+_LINGERS = 90.0  # seconds: Ray's agents take one minute of them to miss their raylet
 _HANGS = 600.0  # seconds without an end: the run does not go on
 
 
@@ -75,7 +76,7 @@ class Outcome:
     duplicated: int = 0  # trials, scores and ends of cells that count twice
     different: int = 0  # cells whose trajectory or scores are others
     incomplete: int = 0  # cells without an end or without their scores
-    left: int = 0  # processes that outlived their driver by more than half a minute
+    left: int = 0  # processes that outlived their driver by more than `_LINGERS`
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -240,7 +241,7 @@ class _Run:
 
     def left_over(self) -> int:
         """Wait for the processes of a killed driver to end by themselves; return how many had to be killed."""
-        _, alive = psutil.wait_procs(self.family, timeout=30)
+        _, alive = psutil.wait_procs(self.family, timeout=_LINGERS)
         for process in alive:
             process.kill()
         psutil.wait_procs(alive, timeout=10)
