@@ -9,9 +9,11 @@ import psutil
 import pytest
 from small_runs import counted_events, small_study, start_process, trajectory
 
-from automl_cf.errors import InputError
+from automl_cf.errors import AutomlCfError, InputError
 from automl_cf.events import Event, read_events
-from automl_cf.suite import run
+from automl_cf.suite import ray_backend, run
+from automl_cf.suite.ray_backend import RayBackend
+from automl_cf.suite.study import Resources
 
 RESOURCES = {"backend": "ray", "workers": 2}
 
@@ -47,6 +49,46 @@ def test_a_killed_worker_costs_nothing_that_was_durable(tmp_path: Path) -> None:
     assert trajectory(folder) == trajectory(tmp_path / "inline")
     attempts = {e["attempt"] for e in read_events(folder / "events.jsonl") if e["kind"] == "trial"}
     assert len(attempts) == 2
+
+
+@pytest.mark.slow
+def test_a_driver_that_dies_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    killed = threading.Event()
+
+    def kill_first_driver() -> None:
+        while not killed.is_set():
+            for process in psutil.Process().children():
+                if "automl_cf.suite.ray_driver" in " ".join(process.cmdline()):
+                    process.kill()
+                    killed.set()
+            time.sleep(0.1)
+
+    watcher = threading.Thread(target=kill_first_driver)
+    watcher.start()
+    try:
+        run.start(small_study(searchers=["bias-only"], resources=RESOURCES), tmp_path / "run")
+    finally:
+        was_killed = killed.is_set()
+        killed.set()
+        watcher.join()
+    assert was_killed
+    assert [event["kind"] for event in counted_events(tmp_path / "run")][-1] == "cell_scored"
+
+
+@pytest.mark.parametrize(("address", "starts"), [(None, 3), ("auto", 1)])
+def test_what_never_starts_is_given_up_with_a_word_on_how_to_go_on(
+    address: str | None, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def dies(self: object, resources: Resources, workers: int) -> None:
+        begun.append(workers)
+        raise ray_backend._NotStartedError("Ray did not start.")
+
+    monkeypatch.setattr(ray_backend._Driver, "__init__", dies)
+    with pytest.raises(AutomlCfError, match="Ray did not start"):
+        RayBackend(Resources(address=address), 2)
+    assert begun == [2] * starts
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from automl_cf.errors import AutomlCfError, InputError
@@ -26,6 +27,7 @@ _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 120.0  # for the driver to be a part of a cluster that answers
 _START_SECONDS = 600.0  # for a cluster of its own on a busy machine, and for looking at nodes that start processes
 _CLOSE_SECONDS = 20.0
+_STARTS = 3  # of a cluster of its own, of which on a busy machine one or another part is late
 
 
 class RayBackend:
@@ -37,7 +39,7 @@ class RayBackend:
     def __init__(self, resources: "Resources", workers: int) -> None:
         self.resources = resources.model_copy(update={"address": resources.address or _address_of_caller()})
         self.workers = workers
-        self._driver: _Driver | None = _Driver(self.resources, workers)
+        self._driver: _Driver | None = self._started()
 
     def run(self, jobs: "Sequence[Job]", emit: "Emit") -> None:
         """Run all jobs, as many at once as the resources allow. Errors are left in the missing events.
@@ -64,14 +66,25 @@ class RayBackend:
             self._driver.close()
             self._driver = None
 
+    def _started(self) -> "_Driver":
+        """A driver that can run cells. One that ends before it can is tried again, but on a cluster that is there."""
+        for _ in range(_STARTS - 1 if self.resources.address is None else 0):
+            with suppress(_NotStartedError):
+                return _Driver(self.resources, self.workers)
+        return _Driver(self.resources, self.workers)
+
     def _next_driver(self) -> "_Driver":
         try:
-            return _Driver(self.resources, self.workers)
+            return self._started()
         except AutomlCfError as error:
             raise AutomlCfError(
                 f"Ray was lost in the middle of the run, and is not there again: {error} What was finished is kept: go "
                 "on with 'automl-cf resume' and the run's folder, with --address for another cluster."
             ) from error
+
+
+class _NotStartedError(AutomlCfError):
+    """The driver's process has ended before it could run anything."""
 
 
 class _DriverDiedError(Exception):
@@ -131,7 +144,10 @@ class _Driver:
                 "the nodes of the Ray cluster did not say what they run; see 'ray status'.",
             )
         except (EOFError, ConnectionError) as error:
-            raise AutomlCfError(f"Ray did not start: {self._last_words()}") from error
+            raise _NotStartedError(
+                f"Ray did not start: {self._last_words().rstrip('.')}. Go on with 'automl-cf resume' and the run's "
+                "folder; 'automl-cf doctor' says what may be amiss, and backend = \"inline\" does without Ray."
+            ) from error
 
     def _expect(self, seconds: float, otherwise: str) -> None:
         if not self._channel.poll(seconds):
