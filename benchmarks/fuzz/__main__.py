@@ -210,9 +210,9 @@ def main() -> int:
         )
         for kind, found in tally.findings.items():
             print(f"  {len(found)} x {kind:.150}, such as {found[0][0]}: {' '.join(found[0][1].split()):.300}")
-    if arguments.only is None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "fuzz.md").write_text(report(tallies, arguments), encoding="utf-8")
+        if arguments.only is None:  # after each, since all take long
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            (arguments.out / "fuzz.md").write_text(report(tallies, arguments), encoding="utf-8")
     return int(any(tally.findings for tally in tallies))
 
 
