@@ -2,8 +2,8 @@
 
 Each line ends with its own checksum, as the object's last field "crc": the CRC-32 of the line's bytes as they were
 without that field, in eight hexadecimal digits. It is checked whenever a line is read, and an event that was read does
-not have it. Lines of older logs have none; they are read as they are. ARCHITECTURE.md lists the kinds of events and
-their fields.
+not have it. Lines of older logs have none; they are read as they are, up to the first that has one. ARCHITECTURE.md
+lists the kinds of events and their fields.
 """
 
 import gzip
@@ -33,6 +33,7 @@ ENDS = frozenset({"cell_finished", "cell_failed"})  # the kinds of events that e
 _SCORING = frozenset({"score", "cell_scored"})
 _FIRST = frozenset({"cell_started", "process_died"})  # what a cell can begin with
 _search = itemgetter(*SEARCH_KINDS)
+_FIELD = "crc"
 _KEY, _END = b',"crc":"', b'"}\n'
 _TAIL = len(_KEY) + 8 + len(_END)  # bytes of a line from the checksum's field on
 _DIGITS = len(_END) + 8  # bytes of a line from the checksum itself on
@@ -85,7 +86,9 @@ def decode(line: bytes) -> Event:
     if not isinstance(event, dict) or event.get("schema") != SCHEMA or "kind" not in event:
         raise LineError("no event", f"is not an event of schema {SCHEMA}.")
     if checked:
-        del event["crc"]
+        del event[_FIELD]
+    elif _FIELD in event:
+        raise LineError("checksum", "is not as it was written: its checksum is not at its end.")
     return event
 
 
@@ -120,22 +123,38 @@ def numbered_events(path: Path) -> Iterator[tuple[int, Event]]:
     over. Raises InputError naming the line for anything else that is not an event of this schema, or that has another
     checksum than its own.
     """
+    lines = Lines(path)
     for number, line in numbered_lines(path):
-        event = event_of(path, number, line)
+        event = lines.event(number, line)
         if event is not None:
             yield number, event
 
 
-def event_of(path: Path, number: int, line: bytes | None) -> Event | None:
-    """The event of a log's line as `numbered_lines` gives it, None for a torn one. Raises DamageError naming it."""
-    if line is None:
-        raise DamageError(path, number, "too long", f"has more than the {MAX_LINE:,} bytes of any event.")
-    if line[-1] != _NEWLINE:
-        return None
-    try:
-        return decode(line)
-    except LineError as error:
-        raise DamageError(path, number, error.kind, str(error)) from error.__cause__
+class Lines:
+    """Makes events of a log's lines, one after the other; ``checksums`` tells whether one of them had a checksum."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checksums = False
+
+    def event(self, number: int, line: bytes | None) -> Event | None:
+        """The event of the next line as `numbered_lines` gives it, None for a torn one. Raises DamageError naming it.
+
+        Older versions wrote no checksums, but none wrote a line without one after a line with one.
+        """
+        if line is None:
+            raise DamageError(self.path, number, "too long", f"has more than the {MAX_LINE:,} bytes of any event.")
+        if line[-1] != _NEWLINE:
+            return None
+        try:
+            event = decode(line)
+        except LineError as error:
+            raise DamageError(self.path, number, error.kind, str(error)) from error.__cause__
+        if has_checksum(line):
+            self.checksums = True
+        elif self.checksums:
+            raise DamageError(self.path, number, "checksum", "has no checksum, though a line before it has one.")
+        return event
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:

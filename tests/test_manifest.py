@@ -362,3 +362,12 @@ def test_the_option_is_named_by_the_refusal_and_works(interrupted: Path) -> None
     accepted = CliRunner().invoke(app, ["resume", str(interrupted), "--accept-changes"])
     assert accepted.exit_code == 0, accepted.output
     assert len(manifest_of(interrupted)["resumed_with"]) == 1
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[1, 2]", "null"])
+def test_a_manifest_that_is_none_is_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    result = CliRunner().invoke(app, ["run", str(tmp_path / "manifest.json"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: '{tmp_path / 'manifest.json'}'")
+    assert "older version" not in result.stderr

@@ -344,3 +344,4 @@ def test_more_gpus_than_there_are(tmp_path: Path) -> None:
         )
         with pytest.raises(InputError, match="64"):
             run.start(study, tmp_path / backend)
+        assert not (tmp_path / backend / "study.json").exists()  # so that the folder can be used

@@ -101,7 +101,7 @@ def test_a_damaged_name_of_the_checksum_is_no_way_around_it(key: str) -> None:
 @pytest.mark.parametrize("fields", [{"reason": "seconds"}, {"file": "a/b.npz"}, {"ranking": {"abc": "12345678"}}, {}])
 def test_lines_without_a_checksum_are_read_as_before(tmp_path: Path, fields: dict[str, Any]) -> None:
     line = json.dumps(event(**fields)).encode() + b"\n"
-    assert read_events(log_of(tmp_path, line, encode(event(2)), line)) == [event(**fields), event(2), event(**fields)]
+    assert read_events(log_of(tmp_path, line, line, encode(event(2)))) == [event(**fields), event(**fields), event(2)]
 
 
 @pytest.mark.parametrize("packed", [False, True])

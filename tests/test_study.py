@@ -19,6 +19,7 @@ MINIMAL = {"datasets": ["ml-100k"], "searchers": ["random"], "budget": {"trials"
         ({"training": {"learning_rat": 3}}, "unknown key 'training.learning_rat'.*learning_rate"),
         ({"budget": {"seconds": -1}}, "budget.seconds is -1.*greater than 0"),
         ({"budget": {"trials": 0}}, "budget.trials is 0.*greater than 0"),
+        ({"budget": {"visits": 2**64}}, "budget.visits is 18446744073709551616.*less than 9223372036854775808"),
         ({"budget": {}}, "budget.*at least one of trials, seconds, visits"),
         ({"seeds": []}, "seeds.*at least 1"),
         ({"seeds": [1, 1]}, "seeds.*differ"),

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -199,16 +200,72 @@ def test_a_run_is_whole_at_any_time_while_it_is_written(tmp_path: Path) -> None:
     assert len(set(events)) > 5
 
 
-@pytest.mark.parametrize("missing", ["events.jsonl", "study.json", None])
-def test_what_is_no_run(copy: Callable[..., Path], missing: str | None) -> None:
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_what_is_no_run(copy: Callable[..., Path], elsewhere: bool) -> None:
     folder = copy()
-    if missing is None:
-        folder = folder / "elsewhere"
-    else:
-        (folder / missing).unlink()
+    (folder / "study.json").unlink()
+    folder = folder / "elsewhere" if elsewhere else folder
     result = invoke("verify", folder)
     assert result.exit_code == 2
-    assert result.stderr == (f"error: '{folder}' is not the folder of a run: it has no {missing or 'events.jsonl'}.\n")
+    assert result.stderr == (f"error: '{folder}' is not the folder of a run: it has no study.json.\n")
+
+
+@pytest.mark.parametrize("folder_instead", [True, False])
+def test_a_log_that_is_gone_is_damage_if_there_was_one(copy: Callable[..., Path], folder_instead: bool) -> None:
+    folder = copy()
+    (folder / "events.jsonl").unlink()
+    if folder_instead:
+        (folder / "events.jsonl").mkdir()
+    assert found(folder) == ("events.jsonl", None, "missing")
+    result = invoke("verify", folder)
+    assert (result.exit_code, "Damaged (missing)" in result.stdout) == (1, True)
+    if not folder_instead:
+        (folder / "scores.csv").unlink()
+        (folder / "scores.parquet").unlink()
+        result = invoke("verify", folder)
+        assert result.exit_code == 2
+        assert "holds a run without any event yet" in result.stderr
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b" \n", b"\t\n"])
+@pytest.mark.parametrize("every", [True, False])
+def test_white_space_does_not_hide_a_line_from_its_check(copy: Callable[..., Path], end: bytes, every: bool) -> None:
+    folder = copy()
+    at = place(folder, "score")
+    lines = lines_of(folder)
+    lines[at] = re.sub(rb'"rmse_std":\d', b'"rmse_std":7', lines[at])
+    changed = [line[:-1] + end if every or number == at else line for number, line in enumerate(lines)]
+    write(folder, changed)
+    assert found(folder) == ("events.jsonl", 1 if every else at + 1, "checksum")
+
+
+def test_a_line_may_lack_its_checksum_only_before_the_first_that_has_one(copy: Callable[..., Path]) -> None:
+    folder = copy()
+    lines = lines_of(folder)
+    bare = [json.dumps(decode(line), separators=(",", ":")).encode() + b"\n" for line in lines]
+    write(folder, bare[:5] + lines[5:])
+    checked = verify(folder)
+    assert (checked.whole, checked.checksums) == (True, len(lines) - 5)
+    write(folder, lines[:5] + bare[5:6] + lines[6:])
+    assert found(folder) == ("events.jsonl", 6, "checksum")
+    repaired = automl_cf.repair(folder)
+    assert [damage.line for damage in repaired.damaged] == [6]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_a_log_that_lost_its_end_is_damaged_if_the_scores_know_more(copy: Callable[..., Path], kept: float) -> None:
+    folder = copy()
+    lines = lines_of(folder)
+    write(folder, lines[: round(kept * len(lines))])
+    assert found(folder) == ("events.jsonl", None, "lost")
+
+
+def test_the_study_is_that_of_the_manifest(copy: Callable[..., Path]) -> None:
+    folder = copy()
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(study | {"seeds": [1, 2]}))
+    assert found(folder) == ("study.json", None, "study")
+    assert "manifest.json has another seeds" in str(verify(folder))
 
 
 def test_a_compressed_log(copy: Callable[..., Path]) -> None:
@@ -361,6 +418,8 @@ def test_a_plugin_is_as_it_was(copy: Callable[..., Path]) -> None:
     digest = subprocess.run(["sha256sum", plugin], capture_output=True, text=True, check=True).stdout.split()[0]
     study["plugins"] = [{"file": "plugins/mine.py", "sha256": digest}]
     (folder / "study.json").write_text(json.dumps(study))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"resolved_study": study}))
     assert verify(folder).whole
     plugin.write_bytes(b"x = 2\n")
     assert found(folder) == ("mine.py", None, "checksum")
@@ -397,10 +456,12 @@ def test_scores_of_an_unfinished_run_may_be_older(copy: Callable[..., Path]) -> 
     folder = copy()
     lines = lines_of(folder)
     (folder / "scores.parquet").unlink()
-    write(folder, lines[:-3])
+    write(folder, lines[:-1])
+    rows = (folder / "scores.csv").read_text().splitlines(keepends=True)
+    (folder / "scores.csv").write_text("".join(rows[:-1]))
     checked = verify(folder)
     assert checked.whole
-    assert "scores.csv has a score" in checked.notes[0]
+    assert "scores.csv lacks the score" in checked.notes[0]
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "flipped", "empty"])

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from automl_cf.analysis.events import check_event
 from automl_cf.analysis.verify import Cell, cell_name
 from automl_cf.errors import InputError
-from automl_cf.events import LOCK_NAME, LOG_NAME, DamageError, Event, Order, event_of, numbered_lines
+from automl_cf.events import LOCK_NAME, LOG_NAME, DamageError, Event, Lines, Order, decode, numbered_lines
 
 _SHOWN = 10  # damaged lines that are told one by one
 
@@ -70,6 +70,7 @@ class _Sieve:
         self.log = log
         self.damaged: list[DamageError] = []
         self.lost: dict[str, int] = {}
+        self._lines = Lines(log)
         self._order = Order()
         self._cells: dict[str, _Kept] = {}
         self._left: set[int] = set()  # the numbers of lines that are left out
@@ -96,14 +97,14 @@ class _Sieve:
             if number in self._left or line is None or not line.endswith(b"\n"):
                 continue
             if self._cut:
-                event = event_of(self.log, number, line)
-                if event is not None and number >= self._cut.get(event.get("cell", ""), number + 1):
+                cell = decode(line).get("cell", "")
+                if number >= self._cut.get(cell, number + 1):
                     continue
             yield line
 
     def _judged(self, number: int, line: bytes | None) -> Event | None:
         """The event of a line that is right for itself; None for a torn one."""
-        event = event_of(self.log, number, line)
+        event = self._lines.event(number, line)
         if event is None or event.get("cell") is None:
             return event
         where = f"'{self.log}', line {number} "

@@ -26,7 +26,7 @@ from automl_cf.events import (
     LOG_NAME,
     DamageError,
     Event,
-    event_of,
+    Lines,
     find_log,
     has_checksum,
     in_order,
@@ -34,6 +34,7 @@ from automl_cf.events import (
     numbered_lines,
 )
 
+_RESOLVED, _RESUMED_WITH = "resolved_study", "resumed_with"  # of the manifest (suite/manifest.py, suite/changes.py)
 _FORM = "form"  # the kind of damage of an event that is not as the analysis needs it
 _STATE = "json.npy"  # the member of a checkpoint that every one has
 _REDRAW = "it is derived from the log: 'automl-cf report' writes it anew"
@@ -91,9 +92,13 @@ def verify(folder: Path) -> Verification:
     A run that is being written may be checked as well. Raises InputError for what is no run's folder.
     """
     log = find_log(folder)
-    if log is None or not (folder / "study.json").is_file():
-        missing = LOG_NAME if log is None else "study.json"
-        raise InputError(f"'{folder}' is not the folder of a run: it has no {missing}.")
+    if not (folder / "study.json").is_file():
+        raise InputError(f"'{folder}' is not the folder of a run: it has no study.json.")
+    if log is None:
+        if not any((folder / name).exists() for name in (LOG_NAME, "scores.csv", "scores.parquet")):
+            raise InputError(f"'{folder}' holds a run without any event yet; 'automl-cf resume' begins it.")
+        lost = DamageError(folder / LOG_NAME, None, "missing", "is no file, though the run has begun.")
+        return Verification(folder, False, 0, 0, 0, 0, 0, lost)
     check = _Check(folder, log, running=is_running(folder) is True)
     damage = None
     try:
@@ -267,7 +272,12 @@ class _Check:
     def all(self) -> None:
         study = _object(self.folder / "study.json")
         self.planned = _names(study, self.folder / "study.json")
-        _object(self.folder / "manifest.json")
+        manifest = _object(self.folder / "manifest.json")
+        began = manifest.get(_RESOLVED)
+        if isinstance(began, dict) and _RESUMED_WITH not in manifest and began != study:
+            different = sorted(key for key in {*study, *began} if study.get(key) != began.get(key))
+            what = f"is not the study that the run began with: manifest.json has another {', '.join(different)}."
+            raise DamageError(self.folder / "study.json", None, "study", what)
         self.plugins(study)
         for event in self.lines():
             self._check(event)
@@ -338,11 +348,16 @@ class _Check:
             if not path.exists():
                 continue
             try:
-                problem = _scores_problem(rows(path), scores)
+                lost = _lost_score(rows(path), scores)
+                problem = lost or _scores_problem(rows(path), scores)
             except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException, csv.Error) as error:
-                problem = f"cannot be read: {' '.join(str(error).split()):.200}"
+                lost, problem = None, f"cannot be read: {' '.join(str(error).split()):.200}"
             if problem is None:
                 continue
+            repaired = any(self.folder.glob(f"{LOG_NAME}.damaged*"))  # which leaves scores out, and keeps the old log
+            if lost and not self.running and not repaired:
+                what = f"lacks what {name} was made of, which {lost}: the log has lost its end."
+                raise DamageError(self.log, None, "lost", what)
             if done and not self.running:
                 raise DamageError(path, None, "scores", f"{problem}; {_REDRAW}.")
             self.notes.append(f"{name} {problem}, but the run is unfinished; {_REDRAW}")
@@ -359,9 +374,10 @@ class _Check:
 
     def _numbered(self) -> Iterator[tuple[int, Event]]:
         """As `numbered_events`, noting what it comes to."""
+        lines = Lines(self.log)
         for number, line in numbered_lines(self.log):
             self.line = number
-            event = event_of(self.log, number, line)
+            event = lines.event(number, line)
             if event is None:
                 torn = "is being written" if self.running else "was never acknowledged, 'automl-cf resume' cuts it off"
                 self.notes.append(f"the log's last line is torn: it {torn}")
@@ -416,6 +432,14 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
+def _lost_score(rows: Iterator[dict[str, Any]], scores: Scores) -> str | None:
+    """What a file of scores has that the log has not; None if there is no such score."""
+    for row in rows:
+        if row["id"] is not None and (row["cell"], row["id"]) not in scores:
+            return f"has a score of the architecture {row['id']:.40} of '{row['cell']:.80}' that the log has not"
+    return None
+
+
 def _scores_problem(rows: Iterator[dict[str, Any]], scores: Scores) -> str | None:
     """What is wrong with a file of scores, None if it has all of the log, each once, and nothing else."""
     left = dict(scores)
@@ -425,7 +449,7 @@ def _scores_problem(rows: Iterator[dict[str, Any]], scores: Scores) -> str | Non
         where = f"the architecture {row['id']:.40} of '{row['cell']:.80}'"
         event = left.pop((row["cell"], row["id"]), None)
         if event is None:
-            return f"has a score of {where} that the log has not, or has it twice"
+            return f"has the score of {where} twice"
         fields = event | (event.get("ranking") or {})
         for name, value in row.items():
             if name in fields and name not in ("cell", "id") and not _is_same(fields[name], value):

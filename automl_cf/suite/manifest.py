@@ -176,9 +176,11 @@ def study_of(path: Path) -> Study | None:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(values, dict) or not isinstance(values.get(RESOLVED), dict):
+    if not isinstance(values, dict):
+        return None
+    if not isinstance(values.get(RESOLVED), dict):
         if path.name == MANIFEST_NAME:
             raise InputError(
                 f"'{path}' has no '{RESOLVED}', since an older version wrote it; run the {STUDY_NAME} beside it."

@@ -104,6 +104,7 @@ def start(study: Study, folder: Path, on_event: OnEvent | None = None, resources
             )
         plugins = study.load_plugins()
         _check_shipped(_on(study, resources), plugins)
+        _check_gpus(_on(study, resources).resources)
         copies = [PluginEntry(file=f"{PLUGINS}/{plugin.name}", sha256=plugin.sha256) for plugin in plugins]
         study = study.model_copy(update={"plugins": tuple(copies)})
         data = _Data(study)
@@ -318,8 +319,8 @@ class _Run:
 
     def _backend(self) -> Backend:
         resources = self.study.resources
+        _check_gpus(resources)
         if resources.backend == "inline":
-            _check_local_gpus(resources.gpus_per_cell)
             return Inline(self.study.isolated)
         from automl_cf.suite.ray_backend import RayBackend  # heavy: only where it is used
 
@@ -334,12 +335,15 @@ def _cores() -> int:
     return os.cpu_count() or 1  # not every system can tell
 
 
-def _check_local_gpus(wanted: float) -> None:
+def _check_gpus(resources: Resources) -> None:
+    """Raise InputError for more GPUs of this process than there are; those of a cluster are Ray's to know."""
+    if (resources.backend == "ray" and resources.address is not None) or not resources.gpus_per_cell:
+        return
     import torch
 
     available = torch.cuda.device_count()
-    if wanted > available:
+    if resources.gpus_per_cell > available:
         raise InputError(
-            f"resources.gpus_per_cell is {wanted:g}, but the machine has {available} GPUs; "
+            f"resources.gpus_per_cell is {resources.gpus_per_cell:g}, but the machine has {available} GPUs; "
             "ask for no more than that, or 0 for the CPU."
         )

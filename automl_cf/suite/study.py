@@ -31,6 +31,7 @@ SPACES: Mapping[str, Callable[..., Space]] = {
     "tensor": tensor_space,
 }
 _MOST_CELLS = 1_000_000  # of a study
+_MOST = 2**63  # trials or visits, which files hold as numbers of 64 bits
 PAPER = "paper"  # the paper's space for as many modes as the data have
 
 
@@ -122,9 +123,9 @@ class Skipped(_Part):
 class Budget(_Part):
     """What ends a cell's search, whichever comes first. `seconds` counts think + train + validate."""
 
-    trials: int | None = Field(default=None, gt=0)
+    trials: int | None = Field(default=None, gt=0, lt=_MOST)
     seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    visits: int | None = Field(default=None, gt=0)
+    visits: int | None = Field(default=None, gt=0, lt=_MOST)
 
     @model_validator(mode="after")
     def _some(self) -> "Budget":
