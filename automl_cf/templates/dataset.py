@@ -1,4 +1,4 @@
-"""my-thing: ratings of items that are liked more or less, by users who are kind or strict."""
+"""my-thing: ratings of items that are liked more or less, by kind or strict users."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from automl_cf.cf.ratings import RatingTensor, content_hash
 
 
 @datasets.register("my-thing")
-def my_thing(users: int = 200, items: int = 100, seed: int = 0) -> Dataset:  # what a study may set
+def my_thing(users: int = 200, items: int = 100, seed: int = 0) -> Dataset:  # set by studies
     """Ratings made of a user's and an item's bias, and noise."""
     # Change from here: read your own, by NumPy or pandas, or fetch them (see automl_cf/cf/data/sets/ml_100k.py).
     rng = np.random.default_rng(seed)
