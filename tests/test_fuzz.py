@@ -570,3 +570,12 @@ def test_an_archive_that_swells_is_stopped_and_leaves_nothing(tmp_path, monkeypa
             obtain("fuzz", [source], progress=False)
         assert memory.after() < 20e6
         assert sorted(file.name for file in tmp_path.rglob("*")) == ["a.zip", "cache", "fuzz"]
+
+
+@pytest.mark.slow
+def test_damaged_statistics_of_a_parquet_column_do_not_end_the_process(tmp_path):
+    """This input once did: PyArrow ends the process where it is asked for such a column's metadata."""
+    command = [sys.executable, "-m", "automl_cf.benchmarks.fuzz", "--parser", "pairs", "--seed", "3", "--only", "698"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 refused" in done.stdout
