@@ -28,7 +28,6 @@ from automl_cf.events import (
     Event,
     Lines,
     find_log,
-    has_checksum,
     in_order,
     is_running,
     numbered_lines,
@@ -36,6 +35,7 @@ from automl_cf.events import (
 
 _RESOLVED, _RESUMED_WITH = "resolved_study", "resumed_with"  # of the manifest (suite/manifest.py, suite/changes.py)
 _FORM = "form"  # the kind of damage of an event that is not as the analysis needs it
+_LOST, _SCORES = "lost", "scores"  # those that a file of scores shows, of the log and of itself
 _STATE = "json.npy"  # the member of a checkpoint that every one has
 _REDRAW = "it is derived from the log: 'automl-cf report' writes it anew"
 _clock_of = itemgetter(*CLOCK_KINDS)
@@ -348,18 +348,18 @@ class _Check:
             if not path.exists():
                 continue
             try:
-                lost = _lost_score(rows(path), scores)
-                problem = lost or _scores_problem(rows(path), scores)
+                found = _scores_problem(rows(path), scores)
             except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException, csv.Error) as error:
-                lost, problem = None, f"cannot be read: {' '.join(str(error).split()):.200}"
-            if problem is None:
+                found = _SCORES, f"cannot be read: {' '.join(str(error).split()):.200}"
+            if found is None:
                 continue
+            kind, problem = found
             repaired = any(self.folder.glob(f"{LOG_NAME}.damaged*"))  # which leaves scores out, and keeps the old log
-            if lost and not self.running and not repaired:
-                what = f"lacks what {name} was made of, which {lost}: the log has lost its end."
-                raise DamageError(self.log, None, "lost", what)
+            if kind == _LOST and not self.running and not repaired:
+                what = f"lacks what {name} was made of, which {problem}: the log has lost its end."
+                raise DamageError(self.log, None, _LOST, what)
             if done and not self.running:
-                raise DamageError(path, None, "scores", f"{problem}; {_REDRAW}.")
+                raise DamageError(path, None, _SCORES, f"{problem}; {_REDRAW}.")
             self.notes.append(f"{name} {problem}, but the run is unfinished; {_REDRAW}")
 
     def _check(self, event: Event) -> None:
@@ -382,8 +382,7 @@ class _Check:
                 torn = "is being written" if self.running else "was never acknowledged, 'automl-cf resume' cuts it off"
                 self.notes.append(f"the log's last line is torn: it {torn}")
                 return
-            assert line is not None
-            self._checked = has_checksum(line)
+            self._checked = lines.checksums  # from the first line that has one on all do
             yield number, event
 
 
@@ -432,31 +431,34 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _lost_score(rows: Iterator[dict[str, Any]], scores: Scores) -> str | None:
-    """What a file of scores has that the log has not; None if there is no such score."""
-    for row in rows:
-        if row["id"] is not None and (row["cell"], row["id"]) not in scores:
-            return f"has a score of the architecture {row['id']:.40} of '{row['cell']:.80}' that the log has not"
-    return None
+def _scores_problem(rows: Iterator[dict[str, Any]], scores: Scores) -> tuple[str, str] | None:
+    """The kind of what is wrong with a file of scores, and what; None if it has all of the log, each once, no other.
 
-
-def _scores_problem(rows: Iterator[dict[str, Any]], scores: Scores) -> str | None:
-    """What is wrong with a file of scores, None if it has all of the log, each once, and nothing else."""
-    left = dict(scores)
+    What the log has not comes first, as it is the log that has lost it.
+    """
+    left, problem = dict(scores), None
     for row in rows:
         if row["id"] is None:
             continue
         where = f"the architecture {row['id']:.40} of '{row['cell']:.80}'"
-        event = left.pop((row["cell"], row["id"]), None)
-        if event is None:
-            return f"has the score of {where} twice"
-        fields = event | (event.get("ranking") or {})
-        for name, value in row.items():
-            if name in fields and name not in ("cell", "id") and not _is_same(fields[name], value):
-                return f"has {name} = {value!r:.40} of {where}, but the log has {fields[name]!r:.40}"
-    if left:
+        if (row["cell"], row["id"]) not in scores:
+            return _LOST, f"has a score of {where} that the log has not"
+        if problem is None:
+            problem = _score_problem(row, left.pop((row["cell"], row["id"]), None), where)
+    if left and problem is None:
         (cell, id_), *_ = left
-        return f"lacks the score of the architecture {id_:.40} of '{cell:.80}'"
+        problem = f"lacks the score of the architecture {id_:.40} of '{cell:.80}'"
+    return None if problem is None else (_SCORES, problem)
+
+
+def _score_problem(row: Mapping[str, Any], event: Event | None, where: str) -> str | None:
+    """What is wrong with a row of a file of scores; its event is None where a row before had it."""
+    if event is None:
+        return f"has the score of {where} twice"
+    fields = event | (event.get("ranking") or {})
+    for name, value in row.items():
+        if name in fields and name not in ("cell", "id") and not _is_same(fields[name], value):
+            return f"has {name} = {value!r:.40} of {where}, but the log has {fields[name]!r:.40}"
     return None
 
 

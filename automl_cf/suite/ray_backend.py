@@ -37,7 +37,7 @@ class RayBackend:
     """
 
     def __init__(self, resources: "Resources", workers: int) -> None:
-        self.resources = resources.model_copy(update={"address": resources.address or _address_of_caller()})
+        self.resources = resources.model_copy(update={"address": cluster_to_join(resources)})
         self.workers = workers
         self._driver: _Driver | None = self._started()
 
@@ -162,8 +162,10 @@ class _Driver:
         return lines[-1][:500] if lines else f"its process ended with status {status}."
 
 
-def _address_of_caller() -> str | None:
-    """The cluster that this process is part of already, if it is: then no other is started."""
+def cluster_to_join(resources: "Resources") -> str | None:
+    """The address of the cluster that is named, or that this process is in already; None if one is to be started."""
+    if resources.address is not None:
+        return resources.address
     ray: Any = sys.modules.get("ray")
     if ray is None or not ray.is_initialized():
         return None

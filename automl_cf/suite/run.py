@@ -153,6 +153,7 @@ def resume(
     """
     study = stored_study(folder)
     _check_plugins(study, plugins)
+    _check_gpus(_on(study, resources).resources)
     store = Store(folder)
     try:
         sources = study.load_plugins()
@@ -319,7 +320,6 @@ class _Run:
 
     def _backend(self) -> Backend:
         resources = self.study.resources
-        _check_gpus(resources)
         if resources.backend == "inline":
             return Inline(self.study.isolated)
         from automl_cf.suite.ray_backend import RayBackend  # heavy: only where it is used
@@ -336,9 +336,14 @@ def _cores() -> int:
 
 
 def _check_gpus(resources: Resources) -> None:
-    """Raise InputError for more GPUs of this process than there are; those of a cluster are Ray's to know."""
-    if (resources.backend == "ray" and resources.address is not None) or not resources.gpus_per_cell:
+    """Raise InputError for more GPUs than this machine has; those of a cluster that is there are Ray's to know."""
+    if not resources.gpus_per_cell:
         return
+    if resources.backend == "ray":
+        from automl_cf.suite.ray_backend import cluster_to_join
+
+        if cluster_to_join(resources) is not None:
+            return
     import torch
 
     available = torch.cuda.device_count()
