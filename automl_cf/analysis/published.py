@@ -202,6 +202,11 @@ def _names(run: Run) -> tuple[dict[str, str], dict[str, tuple[str, dict[str, Any
     return datasets, searchers
 
 
+def spelled(metric: str) -> str:
+    """Return the format in which a metric is shown, as many digits as tell something."""
+    return {"rmse_std": ".4f", "seconds": ".1f"}.get(metric, ".3f")
+
+
 def _settings(known: Mapping[Any, Any]) -> dict[str, Any]:
     """Which of `SETTINGS` a published number belongs to; empty for a method that has none."""
     return {name: known[name] for name in SETTINGS if not pd.isna(known[name]) and known[name] != ""}
@@ -224,7 +229,7 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of `side_by_side` as text, ready to be shown."""
     shown = []
     for row in rows.to_dict("records"):
-        form = {"rmse_std": ".4f", "seconds": ".1f"}.get(row["metric"], ".3f")
+        form = spelled(row["metric"])
         known = not pd.isna(row["mean"])
         interval = f" [{row['low']:{form}}, {row['high']:{form}}]" if row["n"] > 1 else " (1 seed: no interval)"
         shown.append(

@@ -95,6 +95,7 @@ _KNOWN = {
     "successive-halving": Style(_BLUE, _DASH_DOT_DOT, ">"),
     "asha": Style(_PINK, _SOLID, "p"),
     "hyperband": Style(_ORANGE, _LONG, "h"),
+    "given": Style(_GREY, _SOLID, "s"),
 }
 
 

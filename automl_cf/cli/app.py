@@ -15,6 +15,7 @@ from automl_cf.cli import (
     listing,
     new,
     published,
+    reproduce,
     table,
     verdict,
     verify,
@@ -381,6 +382,7 @@ app.command("table")(guarded(table.table))
 app.command("compare-runs")(guarded(compare_runs.compare_runs))
 app.command("watch")(guarded(watch.watch))
 app.command("published")(guarded(published.published))
+app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("verdict")(guarded(verdict.verdict))
 app.command("verify")(guarded(verify.verify))
 app.command("list")(guarded(listing.list_all))

@@ -78,7 +78,7 @@ def resume(
     _watch(
         folder,
         Board(study),
-        _past(folder / LOG_NAME),
+        past(folder / LOG_NAME),
         lambda display: api.resume(folder, display, plugins, accept_changes, resources=resources),
     )
 
@@ -112,7 +112,7 @@ def _watch(folder: Path, board: Board, past: Iterable[Event], work: "Callable[[D
     show_result(finished, output())
 
 
-def _past(log: Path) -> Iterator[Event]:
+def past(log: Path) -> Iterator[Event]:
     """A log's events up to the first that is not as it must be, which `api.resume` refuses to go on with."""
     from automl_cf.analysis.events import cell_events
 

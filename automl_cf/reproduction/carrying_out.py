@@ -1,0 +1,84 @@
+"""Carrying out `automl-cf reproduce`: the studies that exhibits are made of, the exhibits, and the report on all."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from automl_cf.analysis.run import Run
+from automl_cf.api import OnEvent
+from automl_cf.errors import InputError, suggest
+from automl_cf.reproduction import studies
+from automl_cf.reproduction.drawing import write_exhibit
+from automl_cf.reproduction.exhibits import EXHIBITS
+from automl_cf.reproduction.report import write_report
+from automl_cf.reproduction.transfer import TARGETS, transfer_study
+from automl_cf.suite.study import Resources, Study
+
+ALL = "all"
+RUNS, EXHIBITS_FOLDER, REPORT = "runs", "exhibits", "REPRODUCTION.md"
+
+_BEYOND = "leak"  # the study that the report alone is made of
+_WHERE_DATA_ARE = frozenset({"tensor-foursquare"})  # left out where they are not
+
+Around = Callable[[Study, Path], AbstractContextManager[OnEvent | None]]
+
+
+def known() -> tuple[str, ...]:
+    """What can be reproduced by name."""
+    return (*EXHIBITS, ALL)
+
+
+def reproduce(
+    names: Sequence[str],
+    scale: studies.Scale,
+    out: Path,
+    around: Around,
+    report: Path | None = None,
+    resources: Resources | None = None,
+    only_read: bool = False,
+) -> list[Path]:
+    """Carry out what the named exhibits need, and write them; of `ALL` also the report. Return the written files.
+
+    Runs are in the folder `RUNS` of ``out``, exhibits in `EXHIBITS_FOLDER`. What is there already is not run again, and
+    what was interrupted goes on; with ``only_read`` nothing is run, and all is made of the runs that are there whole.
+    ``around`` gives what is told of each study's events while it runs.
+
+    Raises InputError for a name that there is not or of which nothing was run, and as `studies.carry_out` does.
+    """
+    for name in names:
+        if name not in known():
+            raise InputError(f"There is no '{name}' to reproduce.{suggest(name, known())} Known: {', '.join(known())}.")
+    everything = ALL in names
+    wanted = list(EXHIBITS) if everything else list(dict.fromkeys(names))
+    needed = dict.fromkeys(study for name in wanted for study in EXHIBITS[name].studies)
+    runs: dict[str, Run] = {}
+
+    def take(study: Study, name: str) -> None:
+        folder = out / RUNS / name
+        study = studies.with_searchers(study, folder)
+        if only_read:
+            if studies.finished(folder):
+                runs[name] = studies.load(study, folder)
+        else:
+            with around(study, folder) as on_event:
+                runs[name] = studies.carry_out(study, folder, on_event, resources)
+
+    for name in (*needed, *((_BEYOND,) if everything else ())):
+        study = studies.read(name, scale)
+        if name not in _WHERE_DATA_ARE or only_read or _all_there(study):
+            take(study, name)
+    if everything and set(TARGETS.values()) <= set(runs):
+        for name in TARGETS:
+            take(transfer_study(name, runs), name)
+    if everything:
+        wanted = [name for name in wanted if set(EXHIBITS[name].studies) & set(runs)]
+        if not wanted:
+            raise InputError(f"No run of scale {scale} is in '{out / RUNS}'; leave out --only-read to run the studies.")
+    written = [write_exhibit(name, EXHIBITS[name], runs, out / EXHIBITS_FOLDER) for name in wanted]
+    if everything:
+        written.append(write_report(runs, scale, out, report or out / REPORT))
+    return written
+
+
+def _all_there(study: Study) -> bool:
+    return all(Path(entry.name).exists() for entry in study.datasets)
