@@ -28,6 +28,7 @@ _LAZY: dict[str, str] = dict.fromkeys(
     "automl_cf.api",
 )
 _LAZY["AutoCF"] = "automl_cf.estimator"
+_LAZY["reproduce"] = "automl_cf.reproduction.carrying_out"
 _LAZY["PortableModel"] = "automl_cf.cf.portable"
 
 __all__ = ["__version__", *_LAZY]

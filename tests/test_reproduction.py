@@ -1,5 +1,6 @@
 """The paper's studies, exhibits and claims: on planted truths and tiny runs, and on what is committed."""
 
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_every_study_is_of_an_exhibit_or_of_the_report_and_exhibits_have_theirs(
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match=r"There is no .table-9. to reproduce\. Did you mean"):
-        carrying_out.reproduce(["table-9"], "quick", Path("nowhere"), lambda *_: nullcontext())
+        carrying_out.reproduce("table-9", "quick", "nowhere")
     with pytest.raises(InputError, match="There is no study 'method'"):
         studies.read("method", "quick")
 
@@ -198,7 +199,7 @@ def test_all_is_made_once_and_then_only_read(tmp_path, monkeypatch):
         return nullcontext()
 
     def go():
-        return carrying_out.reproduce(["all"], "quick", tmp_path, around)
+        return carrying_out.reproduce("all", "quick", tmp_path, around=around)
 
     written = go()
     assert {path.stem for path in written} == {*EXHIBITS, "REPRODUCTION"}
@@ -223,3 +224,69 @@ def test_all_is_made_once_and_then_only_read(tmp_path, monkeypatch):
             ),
             tmp_path / "runs" / "methods",
         )
+
+
+ROOT = Path(__file__).parent.parent
+PAPER = ROOT / "results" / "paper"
+
+
+def test_only_reading_makes_what_can_be_made_and_runs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "read", _tiny)
+    monkeypatch.setattr(carrying_out, "_WHERE_DATA_ARE", frozenset())
+    with pytest.raises(InputError, match=r"No run of scale quick is in .*; leave out --only-read"):
+        carrying_out.reproduce("all", "quick", tmp_path, only_read=True)
+    carrying_out.reproduce("figure-8", "quick", tmp_path)
+    monkeypatch.setattr(studies.api, "run_study", None)
+    monkeypatch.setattr(studies.api, "resume", None)
+    written = carrying_out.reproduce("all", "quick", tmp_path, report=tmp_path / "R.md", only_read=True)
+    assert [path.stem for path in written] == ["figure-8", "R"]
+    text = written[-1].read_text()
+    assert "### SIF's space is easier to search than general ones of perceptrons: " in text
+    assert "![SIF's space is easier" in text
+    assert "table-3" not in text
+    assert "Not run: " in text
+    with pytest.raises(InputError, match="table-5: none of the studies that it is made of was run: k-operations"):
+        carrying_out.reproduce("table-5", "quick", tmp_path, only_read=True)
+    with pytest.raises(InputError, match=r"The report cannot be .*nowhere.* is no folder"):
+        carrying_out.reproduce("all", "quick", tmp_path, report=tmp_path / "nowhere" / "R.md")
+
+
+def test_a_run_of_all_searchers_stays_one_of_its_study_when_there_are_more(tmp_path):
+    """What a later version registers must not make committed runs those of another study."""
+    study = studies.read("searchers", "full")
+    known = study.model_copy(update={"searchers": study.searchers[1:3]})
+    (tmp_path / "study.json").write_text(known.model_dump_json())
+    assert studies.with_searchers(study, tmp_path).searchers == known.searchers
+    assert len(studies.with_searchers(study, tmp_path / "empty").searchers) > 20
+
+
+@pytest.mark.slow
+def test_what_is_committed_is_what_its_runs_give(tmp_path):
+    folder = tmp_path / "results" / "paper"
+    folder.mkdir(parents=True)
+    (folder / "runs").symlink_to(PAPER / "runs")
+    shutil.copy(PAPER / "reasons.toml", folder)
+    carrying_out.reproduce("all", "full", folder, report=tmp_path / "REPRODUCTION.md", only_read=True)
+    assert (tmp_path / "REPRODUCTION.md").read_text() == (ROOT / "REPRODUCTION.md").read_text()
+    for file in sorted((PAPER / "exhibits").iterdir()):
+        assert (folder / "exhibits" / file.name).exists(), file.name
+        if file.suffix in (".md", ".csv"):
+            assert (folder / "exhibits" / file.name).read_text() == file.read_text(), file.name
+
+
+def test_the_readmes_headline_is_the_reports():
+    report = (ROOT / "REPRODUCTION.md").read_text().splitlines()
+    begun, rest = (ROOT / "README.md").read_text().split("<!-- headline: lines of REPRODUCTION.md -->")
+    lines = [line for line in rest.split("<!-- end -->")[0].splitlines() if line.strip()]
+    assert begun.count("\n") < 40, "not on the first screen"
+    assert sum(line.startswith("|") for line in lines) > 6
+    assert [line for line in lines if line not in report] == []
+
+
+def test_what_is_committed_is_small_and_whole():
+    files = [path for path in PAPER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 60e6
+    for folder in (PAPER / "runs").iterdir():
+        assert {"manifest.json", "study.json", "scores.csv", "events.jsonl.gz"} <= {
+            file.name for file in folder.iterdir()
+        }

@@ -22,7 +22,7 @@ from automl_cf.cli import (
     watch,
 )
 from automl_cf.cli import compare as comparing
-from automl_cf.cli.arguments import RunFolder
+from automl_cf.cli.arguments import Address, RunFolder, Workers
 from automl_cf.cli.errors import guarded
 
 app = typer.Typer(
@@ -46,14 +46,6 @@ Plugins = Annotated[
         metavar="FILE",
     ),
 ]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        help="A Ray cluster that is there: auto, or its head's HOST:PORT; local: one of this machine alone.",
-        metavar="HOST:PORT",
-    ),
-]
-Workers = Annotated[int | None, typer.Option(help="Cells at a time, whatever the study says.", metavar="N")]
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from automl_cf.cli.running import load, past
+from automl_cf.cli.arguments import Address, Workers
+from automl_cf.cli.running import elsewhere, load, past
 from automl_cf.events import LOG_NAME
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def reproduce(
         Path | None,
         typer.Option(help="Where all goes with the verdicts on claims.", show_default="OUT/REPRODUCTION.md"),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Cells at a time.", metavar="N")] = None,
+    address: Address = None,
+    workers: Workers = None,
     only_read: Annotated[
         bool, typer.Option("--only-read", help="Run nothing; make all anew of the runs that are there.")
     ] = False,
@@ -49,16 +51,17 @@ def reproduce(
     claims.
     """
     load()
+    from automl_cf.reproduction.carrying_out import ALL
     from automl_cf.reproduction.carrying_out import reproduce as carry_out
-    from automl_cf.suite.study import Resources
+    from automl_cf.reproduction.studies import names as all_studies
+    from automl_cf.reproduction.studies import read
 
-    folder = out or Path("results") / ("paper" if scale == Scale.FULL else "paper-quick")
-    resources = None if workers is None else Resources(workers=workers)
-    written = carry_out(names, scale.value, folder, _shown, report, resources, only_read)
+    resources = elsewhere(read(all_studies()[0], scale.value), address, workers)  # all studies say the same
+    written = carry_out(names, scale.value, out, report=report, resources=resources, only_read=only_read, around=_shown)
     for path in written:
         typer.echo(f"wrote {path}", err=True)
-    shown = written[-1] if len(written) > 1 and "all" in names else written[0]
-    typer.echo(shown.read_text(encoding="utf-8"), nl=False)
+    shown = written[-1:] if ALL in names else written  # of all there is the report
+    typer.echo("\n".join(path.read_text(encoding="utf-8") for path in shown), nl=False)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def load() -> None:
         import_module("automl_cf.api")
 
 
-def _elsewhere(study: "Study", address: str | None, workers: int | None) -> "Resources":
+def elsewhere(study: "Study", address: str | None, workers: int | None) -> "Resources":
     """The study's resources on another cluster, `local` being this machine's own, and with so many cells at a time.
 
     None leaves what the study says. Raises InputError for what cannot be.
@@ -54,7 +54,7 @@ def run(study: "Study", out: Path | None, address: str | None = None, workers: i
     for left_out in study.skipped:
         typer.echo(f"left out: {left_out.reason}", err=True)
     folder = out or Path("results") / f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    resources = _elsewhere(study, address, workers)
+    resources = elsewhere(study, address, workers)
     _watch(folder, Board(study), (), lambda display: api.run_study(study, folder, display, resources))
 
 
@@ -72,7 +72,7 @@ def resume(
     from automl_cf.suite.run import stored_study
 
     study = stored_study(folder)
-    resources = _elsewhere(study, address, workers)
+    resources = elsewhere(study, address, workers)
     if repair:
         _say(str(api.repair(folder)))
     _watch(

@@ -1,7 +1,7 @@
 """Carrying out `automl-cf reproduce`: the studies that exhibits are made of, the exhibits, and the report on all."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from automl_cf.analysis.run import Run
@@ -28,27 +28,38 @@ def known() -> tuple[str, ...]:
     return (*EXHIBITS, ALL)
 
 
+def _quietly(study: Study, folder: Path) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def reproduce(
-    names: Sequence[str],
-    scale: studies.Scale,
-    out: Path,
-    around: Around,
-    report: Path | None = None,
+    names: str | Sequence[str],
+    scale: studies.Scale = "quick",
+    out: Path | str | None = None,
+    *,
+    report: Path | str | None = None,
     resources: Resources | None = None,
     only_read: bool = False,
+    around: Around = _quietly,
 ) -> list[Path]:
     """Carry out what the named exhibits need, and write them; of `ALL` also the report. Return the written files.
 
-    Runs are in the folder `RUNS` of ``out``, exhibits in `EXHIBITS_FOLDER`. What is there already is not run again, and
+    Runs are in the folder `RUNS` of ``out`` (results/paper, or of the quick scale results/paper-quick), exhibits in
+    `EXHIBITS_FOLDER`, and the report in ``report``, or ``out``. What is there already is not run again, and
     what was interrupted goes on; with ``only_read`` nothing is run, and all is made of the runs that are there whole.
     ``around`` gives what is told of each study's events while it runs.
 
     Raises InputError for a name that there is not or of which nothing was run, and as `studies.carry_out` does.
     """
+    names = [names] if isinstance(names, str) else names
+    out = Path(out or Path("results") / ("paper" if scale == "full" else "paper-quick"))
     for name in names:
         if name not in known():
             raise InputError(f"There is no '{name}' to reproduce.{suggest(name, known())} Known: {', '.join(known())}.")
     everything = ALL in names
+    report = Path(report or out / REPORT)
+    if report.parent != out and not report.parent.is_dir():  # said now, not after hours
+        raise InputError(f"The report cannot be '{report}': '{report.parent}' is no folder.")
     wanted = list(EXHIBITS) if everything else list(dict.fromkeys(names))
     needed = dict.fromkeys(study for name in wanted for study in EXHIBITS[name].studies)
     runs: dict[str, Run] = {}
@@ -76,7 +87,7 @@ def reproduce(
             raise InputError(f"No run of scale {scale} is in '{out / RUNS}'; leave out --only-read to run the studies.")
     written = [write_exhibit(name, EXHIBITS[name], runs, out / EXHIBITS_FOLDER) for name in wanted]
     if everything:
-        written.append(write_report(runs, scale, out, report or out / REPORT))
+        written.append(write_report(runs, scale, out, report))
     return written
 
 

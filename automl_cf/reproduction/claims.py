@@ -196,7 +196,8 @@ def _overfit(runs: Runs) -> pd.DataFrame:
     small, large = int(cells["dim"].min()), int(cells["dim"].max())
     at = cells.assign(searcher=cells["searcher"] + " at " + cells["dim"].astype("str"), dim=CHOSEN)
     methods = ("altgrad", "fm", "deep-wide", "ncf", "sif")
-    return _together(pairs(at, run, f"{name} at {large}", (f"{name} at {small}",), (WORSE,)) for name in methods)
+    found = _together(pairs(at, run, f"{name} at {large}", (f"{name} at {small}",), (WORSE,)) for name in methods)
+    return found.assign(dim=np.nan)  # it is of two
 
 
 def beside_bias(runs: Runs, studies: Sequence[str], first: str) -> pd.DataFrame:

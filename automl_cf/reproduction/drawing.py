@@ -40,7 +40,7 @@ def write_exhibit(name: str, exhibit: Exhibit, runs: Mapping[str, Run], folder: 
         sections.append(f"Not run: {', '.join(left_out)}.")
     sections += _pictures(name, exhibit, runs, folder)
     run = merged(without_repeats(there, exhibit.shown))
-    forms = [(run, exhibit.dims)] + ([(at_chosen_dimension(run), ())] if exhibit.chosen else [])
+    forms = [(run, exhibit.dims)] + ([(at_chosen_dimension(run), (CHOSEN,))] if exhibit.chosen else [])
     if exhibit.place.startswith("Table"):
         beside = pd.concat([_beside(form, exhibit.place, dims) for form, dims in forms], ignore_index=True)
         sections += ["## Published and measured", table(_beside_shown(beside))]
@@ -59,7 +59,7 @@ def _pictures(name: str, exhibit: Exhibit, runs: Mapping[str, Run], folder: Path
         there = [runs[study] for study in picture.studies if study in runs]
         if not there:
             continue
-        stem = folder / (f"{name}-{picture.name}" if picture.name else name)
+        stem = folder / picture.stem(name)
         try:
             caption = _draw(picture, there, stem)
         except InputError as error:
@@ -145,9 +145,11 @@ def _at(rows: pd.DataFrame, dims: Sequence[int]) -> pd.DataFrame:
     return rows[rows["dim"].isin(list(dims))].reset_index(drop=True) if dims else rows.reset_index(drop=True)
 
 
-def dimension_text(dim: int) -> str:
+def dimension_text(dim: float) -> str:
     """How tables show a dimension."""
-    return "by validation" if dim == CHOSEN else str(dim)
+    if np.isnan(dim):
+        return "-"
+    return "by validation" if dim == CHOSEN else f"{dim:g}"
 
 
 def interval_text(mean: float, low: float, high: float, form: str = ".4f") -> str:

@@ -31,6 +31,10 @@ class Picture:
     width: str = "page"
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def stem(self, exhibit: str) -> str:
+        """Its file's name without the suffix, as a picture of the exhibit of that name."""
+        return f"{exhibit}-{self.name}" if self.name else exhibit
+
 
 @dataclass(frozen=True)
 class Exhibit:

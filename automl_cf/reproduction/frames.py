@@ -18,17 +18,21 @@ _FRAMES = ("cells", "trials", "incumbents", "scores")
 def at_chosen_dimension(run: Run) -> Run:
     """Return the run with one cell per data set, searcher and seed: that with the least validation RMSE, as `CHOSEN`.
 
-    Validation chooses among the dimensions of one searcher only; test ratings choose nothing. All cells of a seed are
-    on one split. Of a searcher that gave no result at any dimension the first is kept, with its problem.
+    A data set of one dimension keeps it, since nothing was chosen. Validation chooses among the dimensions of one
+    searcher only; test ratings choose nothing. All cells of a seed are on one split. Of a searcher that gave no result
+    at any dimension the first is kept, with its problem.
     """
     table = cell_table(run).sort_values(["dataset", "searcher", "seed", "validation", "dim"], kind="stable")
     kept = set(table.drop_duplicates(["dataset", "searcher", "seed"])["cell"])
-    frames: dict[str, Any] = {name: _relabelled(getattr(run, name), kept) for name in _FRAMES}
+    dims = run.cells.groupby("dataset")["dim"].nunique()
+    several = set(dims[dims > 1].index)
+    frames: dict[str, Any] = {name: _relabelled(getattr(run, name), kept, several) for name in _FRAMES}
     return replace(run, **frames)
 
 
-def _relabelled(frame: pd.DataFrame, kept: set[str]) -> pd.DataFrame:
-    return frame[frame["cell"].isin(kept)].assign(dim=CHOSEN).reset_index(drop=True)
+def _relabelled(frame: pd.DataFrame, kept: set[str], datasets: set[str]) -> pd.DataFrame:
+    frame = frame[frame["cell"].isin(kept)]
+    return frame.assign(dim=frame["dim"].mask(frame["dataset"].isin(datasets), CHOSEN)).reset_index(drop=True)
 
 
 def dimensions_chosen(run: Run) -> pd.DataFrame:

@@ -14,13 +14,14 @@ from automl_cf.analysis.output import whole_file
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.statistics import t_interval
 from automl_cf.analysis.tables import cell_table, final_table, score_columns
-from automl_cf.reproduction.claims import CLAIMS, SECONDS, SUPPORTED, Claim, beside_bias, verdict
+from automl_cf.reproduction.claims import CLAIMS, MIXED, NOT_SUPPORTED, SECONDS, Claim, beside_bias, verdict
 from automl_cf.reproduction.drawing import BIAS, dimension_text, interval_text
 from automl_cf.reproduction.exhibits import EXHIBITS
 from automl_cf.reproduction.frames import at_chosen_dimension, dimensions_chosen
 from automl_cf.reproduction.leak import optimism
 from automl_cf.reproduction.reasons import NAME as REASONS_NAME
 from automl_cf.reproduction.reasons import read_reasons
+from automl_cf.reproduction.studies import names
 from automl_cf.reproduction.transfer import TARGETS, by_source
 
 _HEADLINE = ("methods", "methods-ml-1m")
@@ -54,9 +55,9 @@ def write_report(runs: Mapping[str, Run], scale: str, folder: Path, path: Path) 
         _READING,
     ]
     for name, rows in evidence.items():
-        sections += _claim(CLAIMS[name], rows, runs, reasons.get(name, ""), where)
+        sections += _claim(CLAIMS[name], rows, runs, reasons.get(name, ""), folder, where)
     sections += ["## Beyond the paper", *_leak(runs), *_transfer(runs), *_budgets(runs)]
-    sections += ["## All tables and figures", _exhibits(where), "## How it was run", *_circumstances(runs)]
+    sections += ["## All tables and figures", _exhibits(runs, where), "## How it was run", *_circumstances(runs)]
     if reasons:
         sections.append(
             f"Likely reasons are of [{REASONS_NAME}]({(where / REASONS_NAME).as_posix()}), written by people."
@@ -104,7 +105,9 @@ def _beside(claim: Claim, runs: Mapping[str, Run]) -> Iterator[str]:
         yield f"{row['dataset']}: {interval_text(row['mean'], row['low'], row['high'], '+.4f')}"
 
 
-def _claim(claim: Claim, rows: pd.DataFrame, runs: Mapping[str, Run], reason: str, where: Path) -> Iterator[str]:
+def _claim(
+    claim: Claim, rows: pd.DataFrame, runs: Mapping[str, Run], reason: str, folder: Path, where: Path
+) -> Iterator[str]:
     found = verdict(rows)
     yield f"### {escape(claim.says)}: {found}"
     yield f"The paper: {escape(claim.place)}."
@@ -113,13 +116,24 @@ def _claim(claim: Claim, rows: pd.DataFrame, runs: Mapping[str, Run], reason: st
     beside = list(_beside(claim, runs))
     if beside:
         yield f"`{claim.first}` minus `{BIAS}` on " + "; ".join(map(escape, beside)) + "."
-    if found != SUPPORTED:
-        yield f"Likely reason: {escape(reason)}" if reason else "Likely reason: not found."
+    picture = next((file for file in _picture_files(claim) if (folder / file).exists()), None)
+    if picture:
+        yield f"![{escape(claim.says)}]({(where / picture).as_posix()})"
+    if reason:
+        yield f"Likely reason: {escape(reason)}"
+    elif found in (MIXED, NOT_SUPPORTED):
+        yield "Likely reason: not found."
     links = [
         f"[{name}]({(where / 'exhibits' / f'{name}.md').as_posix()})" for name in claim.exhibits if name in EXHIBITS
     ]
     if links:
         yield f"See {', '.join(links)}."
+
+
+def _picture_files(claim: Claim) -> Iterator[Path]:
+    for name in claim.exhibits:
+        for picture in EXHIBITS[name].pictures:
+            yield Path("exhibits") / f"{picture.stem(name)}.png"
 
 
 def _evidence(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -215,10 +229,12 @@ def _budgets(runs: Mapping[str, Run]) -> Iterator[str]:
         yield "Test RMSE of the incumbent after so much search, at dimension 8; - where not all seeds had one yet."
 
 
-def _exhibits(where: Path) -> str:
-    """A list of links to all exhibits."""
+def _exhibits(runs: Mapping[str, Run], where: Path) -> str:
+    """A list of links to the exhibits of these runs."""
     lines = []
     for name, exhibit in EXHIBITS.items():
+        if not set(exhibit.studies) & set(runs):
+            continue
         link = f"[{name}]({(where / 'exhibits' / f'{name}.md').as_posix()})"
         lines.append(f"- {link}: {escape(exhibit.title)}" + (f" ({exhibit.place})" if exhibit.place else ""))
     return "\n".join(lines)
@@ -242,6 +258,9 @@ def _circumstances(runs: Mapping[str, Run]) -> Iterator[str]:
             f"{run.manifest['code']['fingerprint'][:10]}{chosen}"
         )
     yield bullets(lines)
+    left_out = [name for name in (*names(), *TARGETS) if name not in runs]
+    if left_out:
+        yield f"Not run: {', '.join(left_out)}."
 
 
 def _budget(run: Run) -> str:

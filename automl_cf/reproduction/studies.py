@@ -20,7 +20,7 @@ Scale = Literal["quick", "full"]
 
 _PACKAGE = "automl_cf.benchmarks.paper"
 _QUICK = "quick"
-_LEFT_OUT = ("report.html", "scores.parquet", "curve.svg")  # what can be made again, and is large or not for reading
+_LEFT_OUT = ("report.html", "scores.parquet", "curve.svg", "curve.png", "summary.md")  # `automl-cf report` makes them
 
 
 def names() -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def carry_out(
 
 
 def pack(folder: Path) -> None:
-    """Compress a finished run's log, and remove what `automl-cf report` can make again."""
+    """Compress a finished run's log, and remove what is not measured but made of that, as exhibits are."""
     log, partial = folder / LOG_NAME, folder / f".{COMPRESSED_NAME}.partial"
     with log.open("rb") as source, partial.open("wb") as target, gzip.GzipFile("", "wb", 9, target, mtime=0) as packed:
         shutil.copyfileobj(source, packed)
