@@ -160,9 +160,14 @@ def published_markdown(run: Run) -> str:
     if split != _SPLIT:
         sections.append(f"Training, validation and test part are {split} of the ratings here, {_SPLIT} in the paper.")
     sections.append(_READING)
-    metrics = " ".join(rows["metric"])
-    sections += [text for part, text in _OF_METRICS.items() if part in metrics]
+    sections += about(rows["metric"])
     return "\n\n".join([*sections, *_not_beside(run, rows, values)]) + "\n"
+
+
+def about(metrics: Iterable[str]) -> list[str]:
+    """Return what to know of these metrics, where the paper's are beside ours: a paragraph each."""
+    named = " ".join(metrics)
+    return [text for part, text in _OF_METRICS.items() if part in named]
 
 
 def write_published(run: Run, out: Path | None = None) -> Path:

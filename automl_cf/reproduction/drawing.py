@@ -11,7 +11,7 @@ from automl_cf.analysis.figures.subject import options_of
 from automl_cf.analysis.markdown import escape, table
 from automl_cf.analysis.merge import merged
 from automl_cf.analysis.output import whole_file
-from automl_cf.analysis.published import side_by_side, spelled
+from automl_cf.analysis.published import about, side_by_side, spelled
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.tables import final_table, ranking_columns, score_columns, search_columns
 from automl_cf.errors import InputError
@@ -43,7 +43,7 @@ def write_exhibit(name: str, exhibit: Exhibit, runs: Mapping[str, Run], folder: 
     forms = [(run, exhibit.dims)] + ([(at_chosen_dimension(run), (CHOSEN,))] if exhibit.chosen else [])
     if exhibit.place.startswith("Table"):
         beside = pd.concat([_beside(form, exhibit.place, dims) for form, dims in forms], ignore_index=True)
-        sections += ["## Published and measured", table(_beside_shown(beside))]
+        sections += ["## Published and measured", table(_beside_shown(beside)), *about(beside["metric"])]
         _write_csv(beside, folder / f"{name}-published.csv")
     finals = pd.concat([_at(final_table(form), dims) for form, dims in forms], ignore_index=True)
     sections += _measured(finals, ranking=name == "table-3")

@@ -55,7 +55,9 @@ class Exhibit:
 
 EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
     {
-        "table-3": Exhibit("Table 3", "RMSE, Hit@K and NDCG@K on ml-100k", MATRIX[:1], shown=CF, chosen=True),
+        "table-3": Exhibit(
+            "Table 3", "RMSE, Hit@K and NDCG@K on ml-100k", MATRIX[:1], shown=CF, dims=(8,), chosen=True
+        ),
         "table-4": Exhibit("Table 4", "Clock time of search and fine-tuning", MATRIX, shown=CF, dims=(8,)),
         "table-5": Exhibit("Table 5", "SIF with k operations", ("k-operations",)),
         "table-6": Exhibit("Table 6", "Activation and hidden units of the element-wise networks", ("element-wise",)),
