@@ -10,6 +10,7 @@ from automl_cf.errors import InputError, suggest
 from automl_cf.reproduction import studies
 from automl_cf.reproduction.drawing import write_exhibit
 from automl_cf.reproduction.exhibits import EXHIBITS
+from automl_cf.reproduction.reasons import read_reasons
 from automl_cf.reproduction.report import write_report
 from automl_cf.reproduction.transfer import TARGETS, transfer_study
 from automl_cf.suite.study import Resources, Study
@@ -60,6 +61,8 @@ def reproduce(
     report = Path(report or out / REPORT)
     if report.parent != out and not report.parent.is_dir():  # said now, not after hours
         raise InputError(f"The report cannot be '{report}': '{report.parent}' is no folder.")
+    if everything:
+        read_reasons(out)  # refused now, as well
     wanted = list(EXHIBITS) if everything else list(dict.fromkeys(names))
     needed = dict.fromkeys(study for name in wanted for study in EXHIBITS[name].studies)
     runs: dict[str, Run] = {}
