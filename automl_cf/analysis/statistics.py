@@ -31,6 +31,10 @@ class Interval(NamedTuple):
     high: FloatArray
     n: npt.NDArray[np.int64]
 
+    def numbers(self) -> tuple[float, float, float, int]:
+        """Return the mean, low, high and n of shape () as Python's own numbers."""
+        return self.mean.item(), self.low.item(), self.high.item(), self.n.item()
+
 
 def t_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """Return the mean of (seeds,) or (seeds, points) over seeds with Student's interval; NaN is left out."""

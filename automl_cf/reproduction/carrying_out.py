@@ -8,6 +8,7 @@ from automl_cf.analysis.run import Run
 from automl_cf.api import OnEvent
 from automl_cf.errors import InputError, suggest
 from automl_cf.reproduction import studies
+from automl_cf.reproduction.drawing import FOLDER as EXHIBITS_FOLDER
 from automl_cf.reproduction.drawing import write_exhibit
 from automl_cf.reproduction.exhibits import EXHIBITS
 from automl_cf.reproduction.reasons import read_reasons
@@ -16,7 +17,7 @@ from automl_cf.reproduction.transfer import TARGETS, transfer_study
 from automl_cf.suite.study import Resources, Study
 
 ALL = "all"
-RUNS, EXHIBITS_FOLDER, REPORT = "runs", "exhibits", "REPRODUCTION.md"
+REPORT = "REPRODUCTION.md"
 
 _BEYOND = "leak"  # the study that the report alone is made of
 _WHERE_DATA_ARE = frozenset({"tensor-foursquare"})  # left out where they are not
@@ -45,8 +46,8 @@ def reproduce(
 ) -> list[Path]:
     """Carry out what the named exhibits need, and write them; of `ALL` also the report. Return the written files.
 
-    Runs are in the folder `RUNS` of ``out`` (results/paper, or of the quick scale results/paper-quick), exhibits in
-    `EXHIBITS_FOLDER`, and the report in ``report``, or ``out``. What is there already is not run again, and
+    Runs are in the folder `studies.FOLDER` of ``out`` (results/paper, or of the quick scale results/paper-quick),
+    exhibits in `EXHIBITS_FOLDER`, and the report in ``report``, or ``out``. What is there already is not run again, and
     what was interrupted goes on; with ``only_read`` nothing is run, and all is made of the runs that are there whole.
     ``around`` gives what is told of each study's events while it runs.
 
@@ -68,7 +69,7 @@ def reproduce(
     runs: dict[str, Run] = {}
 
     def take(study: Study, name: str) -> None:
-        folder = out / RUNS / name
+        folder = out / studies.FOLDER / name
         study = studies.with_searchers(study, folder)
         if only_read:
             if studies.finished(folder):
@@ -85,9 +86,11 @@ def reproduce(
         for name in TARGETS:
             take(transfer_study(name, runs), name)
     if everything:
-        wanted = [name for name in wanted if set(EXHIBITS[name].studies) & set(runs)]
+        wanted = [name for name in wanted if EXHIBITS[name].made_of(runs)]
         if not wanted:
-            raise InputError(f"No run of scale {scale} is in '{out / RUNS}'; leave out --only-read to run the studies.")
+            raise InputError(
+                f"No run of scale {scale} is in '{out / studies.FOLDER}'; leave out --only-read to run the studies."
+            )
     written = [write_exhibit(name, EXHIBITS[name], runs, out / EXHIBITS_FOLDER) for name in wanted]
     if everything:
         written.append(write_report(runs, scale, out, report))

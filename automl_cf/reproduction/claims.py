@@ -143,8 +143,8 @@ def _time_to_match(run: Run, first: str, others: Sequence[str], dim: int) -> pd.
 
 
 def _ratio(ratios: Sequence[float]) -> dict[str, object]:
-    mean, low, high, n = (value.item() for value in t_interval(np.log(ratios)))
-    never = len(ratios) - int(n)
+    mean, low, high, n = t_interval(np.log(ratios)).numbers()
+    never = len(ratios) - n
     if never:
         decided = WORSE if never * 2 > len(ratios) else UNDECIDED
     elif n > 1 and high < 0:
@@ -154,7 +154,7 @@ def _ratio(ratios: Sequence[float]) -> dict[str, object]:
     speaks = {BETTER: FOR, WORSE: AGAINST}.get(decided, UNDECIDED)
     values = dict(zip(("mean", "low", "high"), np.exp([mean, low, high]).tolist(), strict=True))
     text = f"{decided}; on {never} of {len(ratios)} seeds never" if never else decided
-    return {"n": int(n), **values, "verdict": text, "unit": SECONDS, "speaks": speaks}
+    return {"n": n, **values, "verdict": text, "unit": SECONDS, "speaks": speaks}
 
 
 def _distinct(runs: Runs) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from automl_cf.analysis.figures.draw import draw_figure
-from automl_cf.analysis.figures.subject import options_of
 from automl_cf.analysis.markdown import escape, table
 from automl_cf.analysis.merge import merged
 from automl_cf.analysis.output import whole_file
@@ -17,6 +16,9 @@ from automl_cf.analysis.tables import final_table, ranking_columns, score_column
 from automl_cf.errors import InputError
 from automl_cf.reproduction.exhibits import Exhibit, Picture
 from automl_cf.reproduction.frames import CHOSEN, at_chosen_dimension, without_repeats
+
+FOLDER = "exhibits"
+"""Where exhibits are, of the folder of all."""
 
 BIAS = "bias-only"
 _FORMATS = ("png", "pdf")
@@ -77,11 +79,10 @@ def _draw(picture: Picture, runs: Sequence[Run], stem: Path) -> str:
         without_repeats(runs, wanted),
         stem,
         formats=_FORMATS,
-        width=picture.width,
+        width="page",
         clock=picture.clock,
         searchers=wanted,
         dim=picture.dim,
-        options=options_of(picture.options),
         caption=False,
         dpi=_DPI,
     )

@@ -4,10 +4,9 @@ Several exhibits share a study, where the paper shows the same trainings in seve
 with each other, as the paper's do not (its SIF at dimension 8 on MovieLens-100K has four).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 CF = ("bias-only", "altgrad", "fm", "deep-wide", "ncf", "sif-no-auto", "sif", "sif-robust")
 TENSOR_CF = ("bias-only", "cp", "tucker", "hofm", "deep-wide", "ncf", "sif-no-auto", "sif", "sif-robust")
@@ -28,8 +27,6 @@ class Picture:
     searchers: tuple[str, ...] = ()
     dim: int | None = None
     clock: str | None = None
-    width: str = "page"
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     def stem(self, exhibit: str) -> str:
         """Its file's name without the suffix, as a picture of the exhibit of that name."""
@@ -52,6 +49,20 @@ class Exhibit:
     dims: tuple[int, ...] = ()
     chosen: bool = False
 
+    def made_of(self, runs: Collection[str]) -> bool:
+        """Whether it can be made, at least in part, of the runs of these studies."""
+        return not set(self.studies).isdisjoint(runs)
+
+
+def _both(
+    kind: str, of_matrices: tuple[str, ...], of_tensors: tuple[str, ...], dim: int | None = None, prefix: str = ""
+) -> tuple[Picture, Picture]:
+    """The same figure of matrices and of tensors, of these searchers."""
+    return (
+        Picture(kind, MATRIX, f"{prefix}matrix", of_matrices, dim),
+        Picture(kind, TENSOR, f"{prefix}tensor", of_tensors, dim),
+    )
+
 
 EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
     {
@@ -66,10 +77,7 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
             "Figure 2",
             "CF methods by dimension",
             (*MATRIX, *TENSOR),
-            (
-                Picture("dimensions", MATRIX, "matrix", CF),
-                Picture("dimensions", TENSOR, "tensor", TENSOR_CF),
-            ),
+            _both("dimensions", CF, TENSOR_CF),
             shown=tuple(dict.fromkeys((*CF, *TENSOR_CF))),
             chosen=True,
         ),
@@ -77,10 +85,7 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
             "Figure 3",
             "Convergence of SIF's functions and of CF methods",
             (*MATRIX, *TENSOR),
-            (
-                Picture("convergence", MATRIX, "matrix", CF, dim=8),
-                Picture("convergence", TENSOR, "tensor", TENSOR_CF, dim=8),
-            ),
+            _both("convergence", CF, TENSOR_CF, dim=8),
             shown=tuple(dict.fromkeys((*CF, *TENSOR_CF))),
             dims=(8,),
         ),
@@ -88,10 +93,7 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
             "Figure 4",
             "AutoML searchers by dimension",
             (*MATRIX, *TENSOR),
-            (
-                Picture("dimensions", MATRIX, "matrix", AUTOML),
-                Picture("dimensions", TENSOR, "tensor", AUTOML),
-            ),
+            _both("dimensions", AUTOML, AUTOML),
             shown=AUTOML,
             chosen=True,
         ),
@@ -100,10 +102,8 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
             "Search efficiency: the mean test RMSE of the best architectures so far, by search time",
             (*MATRIX, *TENSOR),
             (
-                Picture("efficiency", MATRIX, "matrix", AUTOML, dim=8),
-                Picture("efficiency", TENSOR, "tensor", AUTOML, dim=8),
-                Picture("anytime", MATRIX, "delivered-matrix", AUTOML, dim=8),
-                Picture("anytime", TENSOR, "delivered-tensor", AUTOML, dim=8),
+                *_both("efficiency", AUTOML, AUTOML, dim=8),
+                *_both("anytime", AUTOML, AUTOML, dim=8, prefix="delivered-"),
             ),
             shown=AUTOML,
             dims=(8,),
@@ -113,7 +113,7 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
             "Operations and element-wise functions found, and every single operation",
             (*MATRIX, "operations"),
             (
-                Picture("operations", MATRIX, "a", AUTOML[1:], width="page"),
+                Picture("operations", MATRIX, "a", AUTOML[1:]),
                 Picture("elementwise", MATRIX[:1], "b", ("random", "rl", "bayes", "sif", "sif-robust"), dim=8),
                 Picture("dimensions", ("methods", "operations"), "c", ("bias-only", "sif", *OPERATIONS)),
             ),

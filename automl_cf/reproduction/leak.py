@@ -37,9 +37,7 @@ def optimism(run: Run) -> pd.DataFrame:
     for *key, cells in groups(selections(run), *_KEYS):
         if cells["candidates"].max() < 2:
             continue
-        difference, low, high, n = (value.item() for value in t_interval(cells["by_test"] - cells["by_validation"]))
+        difference, low, high, n = t_interval(cells["by_test"] - cells["by_validation"]).numbers()
         means = {name: float(cells[name].mean()) for name in ("candidates", "by_validation", "by_test")}
-        rows.append(
-            dict(zip(_KEYS, key, strict=True)) | means | {"mean": difference, "low": low, "high": high, "n": int(n)}
-        )
+        rows.append(dict(zip(_KEYS, key, strict=True)) | means | {"mean": difference, "low": low, "high": high, "n": n})
     return pd.DataFrame(rows)

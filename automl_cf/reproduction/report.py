@@ -8,21 +8,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from automl_cf.analysis.comparison import UNDECIDED
 from automl_cf.analysis.curves import cell_curves
 from automl_cf.analysis.markdown import bullets, escape, table
 from automl_cf.analysis.output import whole_file
 from automl_cf.analysis.run import Run, groups
 from automl_cf.analysis.statistics import t_interval
 from automl_cf.analysis.tables import cell_table, final_table, score_columns
-from automl_cf.reproduction.claims import CLAIMS, MIXED, NOT_SUPPORTED, SECONDS, Claim, beside_bias, verdict
+from automl_cf.reproduction.claims import (
+    AGAINST,
+    CLAIMS,
+    FOR,
+    MIXED,
+    NOT_SUPPORTED,
+    SECONDS,
+    Claim,
+    beside_bias,
+    verdict,
+)
 from automl_cf.reproduction.drawing import BIAS, dimension_text, interval_text
+from automl_cf.reproduction.drawing import FOLDER as EXHIBITS_FOLDER
 from automl_cf.reproduction.exhibits import EXHIBITS
 from automl_cf.reproduction.frames import at_chosen_dimension, dimensions_chosen
 from automl_cf.reproduction.leak import optimism
 from automl_cf.reproduction.reasons import NAME as REASONS_NAME
 from automl_cf.reproduction.reasons import read_reasons
+from automl_cf.reproduction.studies import FOLDER as RUNS_FOLDER
 from automl_cf.reproduction.studies import names
-from automl_cf.reproduction.transfer import TARGETS, by_source
+from automl_cf.reproduction.transfer import HERE, TARGETS, by_source
 
 _HEADLINE = ("methods", "methods-ml-1m")
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of the budget
@@ -43,19 +56,21 @@ def write_report(runs: Mapping[str, Run], scale: str, folder: Path, path: Path) 
     """Write the report on all runs, whose exhibits are in ``folder``, and return its path."""
     reasons = read_reasons(folder)
     where = Path(os.path.relpath(folder, path.parent))
+    of_runs = (where / RUNS_FOLDER).as_posix()
     evidence = {name: claim.evidence(runs) for name, claim in CLAIMS.items() if set(claim.studies) & set(runs)}
+    beside = {name: "; ".join(_beside(CLAIMS[name], runs)) for name in evidence}
     sections = [
         "# The paper, reproduced and judged",
         "Yao, Chen, Kwok, Li and Hsieh: *Efficient Neural Interaction Function Search for Collaborative Filtering*, "
         f"WWW 2020. Written by `automl-cf reproduce all --scale {scale}`; every number is read from the runs in "
-        f"[{(where / 'runs').as_posix()}]({(where / 'runs').as_posix()}).",
+        f"[{of_runs}]({of_runs}).",
         *_headline(runs),
         "## The claims",
-        table(_overview(evidence, runs)),
+        table(_overview(evidence, beside)),
         _READING,
     ]
     for name, rows in evidence.items():
-        sections += _claim(CLAIMS[name], rows, runs, reasons.get(name, ""), folder, where)
+        sections += _claim(CLAIMS[name], rows, beside[name], reasons.get(name, ""), runs, folder, where)
     sections += ["## Beyond the paper", *_leak(runs), *_transfer(runs), *_budgets(runs)]
     sections += ["## All tables and figures", _exhibits(runs, where), "## How it was run", *_circumstances(runs)]
     if reasons:
@@ -82,7 +97,7 @@ def _one_of(dims: list[int]) -> str:
     return str(dims[0]) if len(dims) == 1 else f"{', '.join(map(str, dims[:-1]))} or {dims[-1]}"
 
 
-def _overview(evidence: Mapping[str, pd.DataFrame], runs: Mapping[str, Run]) -> pd.DataFrame:
+def _overview(evidence: Mapping[str, pd.DataFrame], beside: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for name, found in evidence.items():
         counts = found["speaks"].value_counts()
@@ -91,10 +106,10 @@ def _overview(evidence: Mapping[str, pd.DataFrame], runs: Mapping[str, Run]) -> 
                 "Claim": CLAIMS[name].says,
                 "Place": CLAIMS[name].place,
                 "Verdict": verdict(found),
-                "For": str(counts.get("for", 0)),
-                "Against": str(counts.get("against", 0)),
-                "Undecided": str(counts.get("undecided", 0)),
-                f"SIF minus {BIAS}": "; ".join(_beside(CLAIMS[name], runs)) or "-",
+                "For": str(counts.get(FOR, 0)),
+                "Against": str(counts.get(AGAINST, 0)),
+                "Undecided": str(counts.get(UNDECIDED, 0)),
+                f"SIF minus {BIAS}": beside[name] or "-",
             }
         )
     return pd.DataFrame(rows)
@@ -106,16 +121,21 @@ def _beside(claim: Claim, runs: Mapping[str, Run]) -> Iterator[str]:
 
 
 def _claim(
-    claim: Claim, rows: pd.DataFrame, runs: Mapping[str, Run], reason: str, folder: Path, where: Path
+    claim: Claim,
+    rows: pd.DataFrame,
+    beside: str,
+    reason: str,
+    runs: Mapping[str, Run],
+    folder: Path,
+    where: Path,
 ) -> Iterator[str]:
     found = verdict(rows)
     yield f"### {escape(claim.says)}: {found}"
     yield f"The paper: {escape(claim.place)}."
     if len(rows):
         yield table(pd.DataFrame([_evidence(row) for row in rows.to_dict("records")]))
-    beside = list(_beside(claim, runs))
     if beside:
-        yield f"`{claim.first}` minus `{BIAS}` on " + "; ".join(map(escape, beside)) + "."
+        yield f"`{claim.first}` minus `{BIAS}` on {escape(beside)}."
     picture = next((file for file in _picture_files(claim) if (folder / file).exists()), None)
     if picture:
         yield f"![{escape(claim.says)}]({(where / picture).as_posix()})"
@@ -123,9 +143,7 @@ def _claim(
         yield f"Likely reason: {escape(reason)}"
     elif found in (MIXED, NOT_SUPPORTED):
         yield "Likely reason: not found."
-    links = [
-        f"[{name}]({(where / 'exhibits' / f'{name}.md').as_posix()})" for name in claim.exhibits if name in EXHIBITS
-    ]
+    links = [_link(name, where) for name in claim.exhibits if EXHIBITS[name].made_of(runs)]
     if links:
         yield f"See {', '.join(links)}."
 
@@ -133,7 +151,7 @@ def _claim(
 def _picture_files(claim: Claim) -> Iterator[Path]:
     for name in claim.exhibits:
         for picture in EXHIBITS[name].pictures:
-            yield Path("exhibits") / f"{picture.stem(name)}.png"
+            yield Path(EXHIBITS_FOLDER) / f"{picture.stem(name)}.png"
 
 
 def _evidence(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -184,18 +202,16 @@ def _transfer(runs: Mapping[str, Run]) -> Iterator[str]:
         for dataset, dim, of_target in groups(means, "dataset", "dim"):
             wide = of_target.pivot(index="seed", columns="searcher", values="rmse_std")
             for source in wide.columns:
-                mean, low, high, n = (value.item() for value in t_interval(wide[source]))
-                less = [value.item() for value in t_interval(wide[source] - wide["here"])[:3]]
+                mean, low, high, n = t_interval(wide[source]).numbers()
+                less = t_interval(wide[source] - wide[HERE]).numbers()
                 rows.append(
                     {
                         "On": dataset,
                         "Dim": str(dim),
                         "Found": source,
-                        "Seeds": str(int(n)),
+                        "Seeds": str(n),
                         "Test RMSE / std": interval_text(mean, low, high),
-                        "Minus found here": "-"
-                        if source == "here"
-                        else interval_text(less[0], less[1], less[2], "+.4f"),
+                        "Minus found here": "-" if source == HERE else interval_text(*less[:3], "+.4f"),
                     }
                 )
     yield table(pd.DataFrame(rows))
@@ -229,14 +245,19 @@ def _budgets(runs: Mapping[str, Run]) -> Iterator[str]:
         yield "Test RMSE of the incumbent after so much search, at dimension 8; - where not all seeds had one yet."
 
 
+def _link(exhibit: str, where: Path) -> str:
+    return f"[{exhibit}]({(where / EXHIBITS_FOLDER / exhibit).as_posix()}.md)"
+
+
 def _exhibits(runs: Mapping[str, Run], where: Path) -> str:
     """A list of links to the exhibits of these runs."""
     lines = []
     for name, exhibit in EXHIBITS.items():
-        if not set(exhibit.studies) & set(runs):
+        if not exhibit.made_of(runs):
             continue
-        link = f"[{name}]({(where / 'exhibits' / f'{name}.md').as_posix()})"
-        lines.append(f"- {link}: {escape(exhibit.title)}" + (f" ({exhibit.place})" if exhibit.place else ""))
+        lines.append(
+            f"- {_link(name, where)}: {escape(exhibit.title)}" + (f" ({exhibit.place})" if exhibit.place else "")
+        )
     return "\n".join(lines)
 
 

@@ -18,6 +18,9 @@ from automl_cf.suite.study import Resources, Study, make_study
 
 Scale = Literal["quick", "full"]
 
+FOLDER = "runs"
+"""Where runs are, of the folder of all."""
+
 _PACKAGE = "automl_cf.benchmarks.paper"
 _QUICK = "quick"
 _LEFT_OUT = ("report.html", "scores.parquet", "curve.svg", "curve.png", "summary.md")  # `automl-cf report` makes them
