@@ -293,6 +293,19 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match=r"not empty, 'thesis.tex'"):
         run.start(small_study(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_refused_study_leaves_nothing(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    nowhere = {"name": str(tmp_path / "nowhere.csv")}
+    with pytest.raises(InputError, match=r"nowhere\.csv"):
+        run.start(small_study(datasets=[nowhere]), folder)
+    assert folder.exists() == there
+    assert not there or not list(folder.iterdir())
 
 
 def test_resume_refuses_changed_data(finished: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         _refuse_compressed(folder)
+        self._made = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -142,10 +143,15 @@ class Store:
                     path.unlink()
 
     def close(self) -> None:
-        """Release the folder."""
+        """Release the folder; where nothing was begun in it, no trace is left."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+        if not any((self.folder / name).exists() for name in (STUDY_NAME, LOG_NAME)):
+            with suppress(OSError):
+                (self.folder / LOCK_NAME).unlink()  # while it is held: nobody else's
+                if self._made:
+                    self.folder.rmdir()
         self._lock.release()
 
     def _append(self, line: bytes, through: bool) -> None:

@@ -31,6 +31,7 @@ SPACES: Mapping[str, Callable[..., Space]] = {
     "tensor": tensor_space,
 }
 _MOST_CELLS = 1_000_000  # of a study
+_MOST_DIM = 65_536
 _MOST = 2**63  # trials or visits, which files hold as numbers of 64 bits
 PAPER = "paper"  # the paper's space for as many modes as the data have
 
@@ -42,7 +43,7 @@ class _Part(BaseModel):
 class _Named(_Part):
     """A name with options; a bare string in a study stands for the name alone."""
 
-    name: str
+    name: str = Field(min_length=1)
     label: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -259,9 +260,11 @@ class Study(_Part):
 
     @field_validator("dims")
     @classmethod
-    def _positive(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+    def _possible(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if min(values) < 1:
             raise ValueError("values must be at least 1")
+        if max(values) > _MOST_DIM:
+            raise ValueError(f"values must be at most {_MOST_DIM}")
         return values
 
     @field_validator("searchers", "datasets")
@@ -433,6 +436,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key '{field}'; known there are {', '.join(known)}.{suggest(key, known)}"
     if problem["type"] == "missing":
         return f"{field} is missing."
+    if problem["type"] == "too_short":
+        return f"{field} must have at least {problem['ctx']['min_length']}, but has {problem['ctx']['actual_length']}."
     message = f"{problem['msg'].removeprefix('Value error, '):.300}"
     given = problem["input"]
     shown = "" if isinstance(given, dict | BaseModel) else f" is {shortened(given)}"
