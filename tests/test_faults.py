@@ -74,7 +74,7 @@ def test_a_lost_line_is_found(finished: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ten_kills_change_nothing() -> None:
-    outcomes = faults.campaign(10, seed=11)
+def test_some_kills_change_nothing() -> None:
+    outcomes = faults.campaign(4, seed=11)
     assert [outcome for outcome in outcomes if outcome.faults] == []
-    assert sum(outcome.kills.total() for outcome in outcomes) == 10
+    assert sum(outcome.kills.total() for outcome in outcomes) == 4

@@ -83,7 +83,7 @@ def test_what_is_ignored_from_the_start_stays_ignored() -> None:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("study") / "study.json"
-    study = small_study(searchers=["random", "bayes"], budget={"trials": 120}, scoring={"points": 1})
+    study = small_study(searchers=["random", "bayes"], budget={"trials": 50}, scoring={"points": 1})
     path.write_text(study.model_dump_json())
     return path
 

@@ -311,7 +311,7 @@ def test_of_large_problems_it_depends_on_the_engine(engine: str, equal: bool, tm
     found = []
     for cpus in (1, 2):
         changes: dict[str, Any] = {"datasets": [{"name": "planted", "options": options}], "dims": [8]}
-        changes |= {"training": {"engine": engine, "max_epochs": 3}, "scoring": {"points": 1}}
+        changes |= {"training": {"engine": engine, "max_epochs": 1}, "scoring": {"points": 1}}
         changes |= {"resources": {"backend": "inline", "cpus_per_cell": cpus}}
         run.start(small_study(searchers=["random"], budget={"trials": 2}, **changes), tmp_path / str(cpus))
         (rows,) = trajectory(tmp_path / str(cpus)).values()

@@ -17,8 +17,8 @@ def test_growth_is_between_the_first_tenth_and_the_end() -> None:
 
 @pytest.mark.slow
 def test_a_short_soak_tells_what_it_saw(tmp_path: Path) -> None:
-    text, well = soak(tmp_path, 4000, backend="inline")
-    assert "One cell of 4,000 trials" in text
+    text, well = soak(tmp_path, 1500, backend="inline")
+    assert "One cell of 1,500 trials" in text
     assert re.search(r"\| driver \| \d+ \| \d+ \| [+-]\d+\.\d% \|", text)
     assert re.search(r"\| process of the cell \| \d+ \|", text)
     log = re.search(r"second half is (\d+\.\d+) times as large as the first", text)
