@@ -221,6 +221,11 @@ def test_a_searcher_looks_the_same_in_any_company() -> None:
     assert len({(look.dashes, look.marker) for look in together.values()}) == len(known)
 
 
+def test_the_papers_operations_as_labels_have_a_colour_each() -> None:
+    looks = styles(["multiply", "plus", "min", "max", "concat", "sif", "bias-only"])
+    assert len({look.color for look in looks.values()}) == len(looks)
+
+
 def test_many_searchers_can_still_be_told_apart() -> None:
     names = [f"searcher-{number}" for number in range(100)]
     together = styles(names)

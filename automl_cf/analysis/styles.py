@@ -98,6 +98,9 @@ _KNOWN = {
     "given": Style(_GREY, _SOLID, "s"),
 }
 
+# Of labels that are usual: the paper's operations, each as a searcher of its own, which are shown together.
+_COLOR_OF_LABEL = {"multiply": _SKY, "plus": _BLUE, "min": _GREEN, "max": _ORANGE, "concat": _PURPLE}
+
 
 def styles(searchers: Iterable[str]) -> dict[str, Style]:
     """Return the look of each searcher.
@@ -115,7 +118,7 @@ def styles(searchers: Iterable[str]) -> dict[str, Style]:
 
 def _from_name(name: str, others: Collection[Style]) -> Style:
     digest = sha256(name.encode()).digest()
-    color = _COLORS[digest[0] % len(_COLORS)]
+    color = _COLOR_OF_LABEL.get(name) or _COLORS[digest[0] % len(_COLORS)]
     options = [
         Style(color, dashes, marker)
         for dashes in _turned(_DASHES, digest[1])
