@@ -18,6 +18,13 @@ def test_every_searcher_is_in_or_left_out_with_a_reason():
     assert all(left.name in left.reason for left in study.skipped)
 
 
+def test_a_label_stands_beside_what_it_is_a_variant_of():
+    study = with_every_searcher(small_study(searchers=["all", {"name": "random", "label": "another"}]))
+    titles = [entry.title for entry in study.searchers]
+    assert titles[0] == "another"
+    assert titles.count("random") == 1
+
+
 def test_what_needs_the_truth_is_left_out_of_real_data(tmp_path, monkeypatch):
     class Knowing(searchers.get("bias-only")):
         capabilities = Capabilities(fixed_proposals=True, needs_truth=True)

@@ -1,5 +1,6 @@
 """The paper's studies, exhibits and claims: on planted truths and tiny runs, and on what is committed."""
 
+import gzip
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -107,6 +108,8 @@ def test_claims_on_planted_differences(tmp_path):
     row = found.set_index("other").loc["random"]
     assert row["mean"] == pytest.approx(-0.02, abs=5e-4)
     assert row["low"] < row["mean"] < row["high"]
+    several = claims.pairs(claims.cell_table(run), run, ["sif", "random"], ("bias-only", "sif"))
+    assert list(zip(several["first"], several["other"], strict=True)) == [("random", "bias-only"), ("sif", "bias-only")]
 
 
 def test_speed_is_the_time_to_what_the_rival_delivers(tmp_path):
@@ -254,6 +257,18 @@ def test_only_reading_makes_what_can_be_made_and_runs_nothing(tmp_path, monkeypa
         carrying_out.reproduce("table-5", "quick", tmp_path, only_read=True)
     with pytest.raises(InputError, match=r"The report cannot be .*nowhere.* is no folder"):
         carrying_out.reproduce("all", "quick", tmp_path, report=tmp_path / "nowhere" / "R.md")
+    with pytest.raises(InputError, match=r"The report cannot be .*: it is a folder"):
+        carrying_out.reproduce("all", "quick", tmp_path, report=tmp_path)
+    with pytest.raises(InputError, match=r"The report 'R\.md' is of all"):
+        carrying_out.reproduce("figure-8", "quick", tmp_path, report="R.md", only_read=True)
+    log = tmp_path / "runs" / "spaces" / "events.jsonl.gz"
+    lines = gzip.decompress(log.read_bytes()).splitlines(keepends=True)
+    log.write_bytes(gzip.compress(b"".join(lines[:-1])))
+    with pytest.raises(InputError, match=r"events\.jsonl\.gz' has no end of 1 of its cells, such as "):
+        carrying_out.reproduce("figure-8", "quick", tmp_path, only_read=True)
+    log.write_bytes(gzip.compress(b"".join([*lines[:5], *lines[6:]])))
+    with pytest.raises(InputError, match=r"is missing; bring back the log as it was, or remove the run\.$"):
+        carrying_out.reproduce("figure-8", "quick", tmp_path, only_read=True)
 
 
 def test_a_run_of_all_searchers_stays_one_of_its_study_when_there_are_more(tmp_path):

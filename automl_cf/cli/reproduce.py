@@ -44,6 +44,10 @@ def reproduce(
     only_read: Annotated[
         bool, typer.Option("--only-read", help="Run nothing; make all anew of the runs that are there.")
     ] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Go on with an interrupted study by other code or versions."),
+    ] = False,
 ) -> None:
     """Run the paper's studies and write its tables and figures, published numbers beside measured ones.
 
@@ -57,7 +61,16 @@ def reproduce(
     from automl_cf.reproduction.studies import read
 
     resources = elsewhere(read(all_studies()[0], scale.value), address, workers)  # all studies say the same
-    written = carry_out(names, scale.value, out, report=report, resources=resources, only_read=only_read, around=_shown)
+    written = carry_out(
+        names,
+        scale.value,
+        out,
+        report=report,
+        resources=resources,
+        only_read=only_read,
+        accept_changes=accept_changes,
+        around=_shown,
+    )
     for path in written:
         typer.echo(f"wrote {path}", err=True)
     shown = written[-1:] if ALL in names else written  # of all there is the report

@@ -42,6 +42,7 @@ def reproduce(
     report: Path | str | None = None,
     resources: Resources | None = None,
     only_read: bool = False,
+    accept_changes: bool = False,
     around: Around = _quietly,
 ) -> list[Path]:
     """Carry out what the named exhibits need, and write them; of `ALL` also the report. Return the written files.
@@ -49,7 +50,8 @@ def reproduce(
     Runs are in the folder `studies.FOLDER` of ``out`` (results/paper, or of the quick scale results/paper-quick),
     exhibits in `EXHIBITS_FOLDER`, and the report in ``report``, or ``out``. What is there already is not run again, and
     what was interrupted goes on; with ``only_read`` nothing is run, and all is made of the runs that are there whole.
-    ``around`` gives what is told of each study's events while it runs.
+    ``accept_changes`` goes on with an interrupted study by other code or versions, as `api.resume` does. ``around``
+    gives what is told of each study's events while it runs.
 
     Raises InputError for a name that there is not or of which nothing was run, and as `studies.carry_out` does.
     """
@@ -59,9 +61,12 @@ def reproduce(
         if name not in known():
             raise InputError(f"There is no '{name}' to reproduce.{suggest(name, known())} Known: {', '.join(known())}.")
     everything = ALL in names
+    if report and not everything:
+        raise InputError(f"The report '{report}' is of all; name {ALL}, or leave it out.")
     report = Path(report or out / REPORT)
-    if report.parent != out and not report.parent.is_dir():  # said now, not after hours
-        raise InputError(f"The report cannot be '{report}': '{report.parent}' is no folder.")
+    if report.is_dir() or (report.parent != out and not report.parent.is_dir()):  # said now, not after hours
+        problem = "it is a folder" if report.is_dir() else f"'{report.parent}' is no folder"
+        raise InputError(f"The report cannot be '{report}': {problem}.")
     if everything:
         read_reasons(out)  # refused now, as well
     wanted = list(EXHIBITS) if everything else list(dict.fromkeys(names))
@@ -76,7 +81,7 @@ def reproduce(
                 runs[name] = studies.load(study, folder)
         else:
             with around(study, folder) as on_event:
-                runs[name] = studies.carry_out(study, folder, on_event, resources)
+                runs[name] = studies.carry_out(study, folder, on_event, resources, accept_changes)
 
     for name in (*needed, *((_BEYOND,) if everything else ())):
         study = studies.read(name, scale)

@@ -68,16 +68,21 @@ def verdict(evidence: pd.DataFrame) -> str:
 
 
 def pairs(
-    cells: pd.DataFrame, run: Run, first: str, others: Sequence[str], supports: Sequence[str] = (BETTER,)
+    cells: pd.DataFrame,
+    run: Run,
+    first: str | Sequence[str],
+    others: Sequence[str],
+    supports: Sequence[str] = (BETTER,),
 ) -> pd.DataFrame:
-    """Return the evidence of one searcher against others among cells of a run, for each data set and dimension.
+    """Return the evidence of searchers against others among cells of a run, for each data set and dimension.
 
     The verdicts of ``supports`` speak for the claim, what else is decided speaks against it.
     """
-    known = [name for name in others if name in set(cells["searcher"]) and name != first]
-    cells = cells[cells["searcher"].isin([first, *known])]
+    firsts = [first] if isinstance(first, str) else list(first)
+    known = [name for name in others if name in set(cells["searcher"]) and name not in firsts]
+    cells = cells[cells["searcher"].isin([*firsts, *known])]
     rows = comparisons(cells, smallest_effect(run), run.study.get("fractions"))
-    rows = rows[(rows["searcher"] == first) & rows["against"].isin(known)]
+    rows = rows[rows["searcher"].isin(firsts) & rows["against"].isin(known)]
     speaks = {each: FOR if each in supports else AGAINST for each in (BETTER, WORSE, EQUIVALENT)}
     frame = rows.rename(columns={"searcher": "first", "against": "other"})
     return frame.assign(unit=RMSE, speaks=frame["verdict"].map(speaks).fillna(UNDECIDED))[COLUMNS].reset_index(
@@ -176,7 +181,7 @@ def _robust(runs: Runs) -> pd.DataFrame:
 
 def _more_operations(runs: Runs) -> pd.DataFrame:
     run = runs["k-operations"]
-    return _together(pairs(cell_table(run), run, f"k={k}", ("k=1",)) for k in range(2, 6))
+    return pairs(cell_table(run), run, [f"k={k}" for k in range(2, 6)], ("k=1",))
 
 
 def _linear_suffices(runs: Runs) -> pd.DataFrame:
@@ -190,7 +195,7 @@ def _compact_space(runs: Runs) -> pd.DataFrame:
 
 
 def _overfit(runs: Runs) -> pd.DataFrame:
-    """Each method at the largest dimension against itself at the smallest."""
+    """Each method at the largest dimension against itself at the smallest, and with nothing else: one pair each."""
     run = runs["methods"]
     cells = cell_table(run)
     small, large = int(cells["dim"].min()), int(cells["dim"].max())

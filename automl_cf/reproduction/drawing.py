@@ -34,7 +34,10 @@ def write_exhibit(name: str, exhibit: Exhibit, runs: Mapping[str, Run], folder: 
     there = [runs[study] for study in exhibit.studies if study in runs]
     if not there:
         raise InputError(f"{name}: none of the studies that it is made of was run: {', '.join(exhibit.studies)}.")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"'{folder}' cannot be made: {error.strerror}.") from error
     heading = f"{exhibit.place}: {exhibit.title}" if exhibit.place else exhibit.title
     sections = [f"# {escape(heading)}"]
     left_out = [study for study in exhibit.studies if study not in runs]

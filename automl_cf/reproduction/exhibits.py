@@ -11,6 +11,20 @@ from types import MappingProxyType
 CF = ("bias-only", "altgrad", "fm", "deep-wide", "ncf", "sif-no-auto", "sif", "sif-robust")
 TENSOR_CF = ("bias-only", "cp", "tucker", "hofm", "deep-wide", "ncf", "sif-no-auto", "sif", "sif-robust")
 AUTOML = ("bias-only", "random", "rl", "bayes", "sif-no-auto", "sif", "sif-robust")
+ONE_OF_EACH_KIND = (  # more lines than these cannot be told apart
+    "bias-only",
+    "myfm",
+    "random",
+    "evolution",
+    "optuna-tpe",
+    "asha",
+    "darts",
+    "snas",
+    "nasp",
+    "sif",
+    "sif-robust",
+    "sif-ensemble",
+)
 OPERATIONS = ("multiply", "plus", "min", "max", "concat", "conv", "outer")
 
 MATRIX = ("methods", "methods-ml-1m")
@@ -134,9 +148,24 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
         ),
         "searchers": Exhibit(
             "",
-            "Every searcher and baseline of the suite, and richer spaces",
-            ("searchers",),
-            (Picture("dimensions", ("searchers",)), Picture("anytime", ("searchers",), "anytime")),
+            "Every searcher and baseline of the suite",
+            ("searchers", "rich-spaces"),
+            (
+                Picture("dimensions", ("searchers", "rich-spaces")),
+                Picture("anytime", ("searchers", "rich-spaces"), "anytime", ONE_OF_EACH_KIND),
+            ),
+        ),
+        "rich-spaces": Exhibit(
+            "",
+            "The paper's space, and richer ones",
+            ("rich-spaces",),
+            (Picture("dimensions", ("rich-spaces",)), Picture("anytime", ("rich-spaces",), "anytime")),
+        ),
+        "penalties": Exhibit(
+            "",
+            "A wider grid of penalties",
+            ("penalties",),
+            (Picture("dimensions", ("penalties",)),),
         ),
         "equal-visits": Exhibit(
             "",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from automl_cf import api
 from automl_cf.analysis.run import Run
 from automl_cf.errors import InputError, suggest
-from automl_cf.events import COMPRESSED_NAME, LOG_NAME
+from automl_cf.events import COMPRESSED_NAME, LOG_NAME, DamageError, ordered_events
 from automl_cf.reading import load_toml
 from automl_cf.suite.every import EVERY, with_every_searcher
 from automl_cf.suite.run import stored_study
@@ -59,23 +59,28 @@ def finished(folder: Path) -> bool:
 
 
 def load(study: Study, folder: Path) -> Run:
-    """The finished run in a folder. Raises InputError if it is one of another study."""
+    """The finished run in a folder. Raises InputError if it is one of another study, or not whole any more."""
     _check_same(study, folder)
+    _check_whole(study, folder)
     return Run.load(folder)
 
 
 def carry_out(
-    study: Study, folder: Path, on_event: api.OnEvent | None = None, resources: Resources | None = None
+    study: Study,
+    folder: Path,
+    on_event: api.OnEvent | None = None,
+    resources: Resources | None = None,
+    accept_changes: bool = False,
 ) -> Run:
     """Run a study into a folder, go on with it, or only load it, by what is there; its log is compressed at the end.
 
-    Raises InputError if the folder has a run of another study, and as `api.run_study` and `api.resume` do.
+    Raises InputError as `load`, `api.run_study` and `api.resume` do.
     """
     if finished(folder):
         return load(study, folder)
     if (folder / STUDY_NAME).exists():
         _check_same(study, folder)
-        run = api.resume(folder, on_event, resources=resources)
+        run = api.resume(folder, on_event, accept_changes=accept_changes, resources=resources)
     else:
         run = api.run_study(study, folder, on_event, resources)
     pack(folder)
@@ -111,4 +116,21 @@ def _check_same(study: Study, folder: Path) -> None:
         raise InputError(
             f"'{folder}' holds a run of another study or scale ({', '.join(different)} differ); remove it, or name "
             "another folder with --out."
+        )
+
+
+def _check_whole(study: Study, folder: Path) -> None:
+    """Raise InputError for a log of which events are damaged or lost, its last ones included."""
+    log = folder / COMPRESSED_NAME
+    missing = {cell.id for cell in study.cells()}
+    try:
+        for event in ordered_events(log):
+            if event["kind"] in ("cell_scored", "cell_failed"):
+                missing.discard(event["cell"])
+    except DamageError as damage:
+        raise InputError(f"{str(damage).rstrip('.')}; bring back the log as it was, or remove the run.") from damage
+    if missing:
+        raise InputError(
+            f"'{log}' has no end of {len(missing)} of its cells, such as {min(missing)}: bring back the log as it was, "
+            "or remove the run."
         )

@@ -11,15 +11,16 @@ EVERY = "all"
 def with_every_searcher(study: Study) -> Study:
     """The study with its entry `all` replaced; those left out stand in `skipped`, with the reason.
 
+    A searcher that is there already is left as it is; under a label it is another, beside which its plain form stands.
     A study without that entry stays as it is. Raises InputError if its data cannot be loaded.
     """
     if EVERY not in [entry.name for entry in study.searchers]:
         return study
-    named = {entry.name for entry in study.searchers}
+    titles = {entry.title for entry in study.searchers}
     fitting, skipped = [entry for entry in study.searchers if entry.name != EVERY], []
     datasets = [load(entry.name, **entry.options) for entry in study.datasets]
     for name in searchers.names():
-        if name in named:
+        if name in titles:
             continue
         entry = SearcherEntry(name=name)
         try:
