@@ -28,7 +28,7 @@ MINIMAL = {"datasets": ["ml-100k"], "searchers": ["random"], "budget": {"trials"
         ({"budget": {"seconds": float("inf")}}, "budget.seconds.*finite"),
         ({"dims": [0]}, "dims.*at least 1"),
         ({"dims": [10**8]}, r"dims is .100000000.: values must be at most 65536\."),
-        ({"searchers": []}, r"searchers must have at least 1, but has 0\."),
+        ({"searchers": []}, r"searchers is \[\]: must have at least 1, but has 0\."),
         ({"datasets": [""]}, r"datasets\.0\.name is '': string should have at least 1 character\."),
         ({"searchers": ["random", "random"]}, "'random' is there twice"),
         ({"training": {"l2_grid": [-1.0]}}, "l2"),

@@ -436,9 +436,9 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key '{field}'; known there are {', '.join(known)}.{suggest(key, known)}"
     if problem["type"] == "missing":
         return f"{field} is missing."
-    if problem["type"] == "too_short":
-        return f"{field} must have at least {problem['ctx']['min_length']}, but has {problem['ctx']['actual_length']}."
     message = f"{problem['msg'].removeprefix('Value error, '):.300}"
+    if problem["type"] == "too_short":
+        message = f"must have at least {problem['ctx']['min_length']}, but has {problem['ctx']['actual_length']}"
     given = problem["input"]
     shown = "" if isinstance(given, dict | BaseModel) else f" is {shortened(given)}"
     return f"{field}{shown}: {message[:1].lower()}{message[1:]}."
