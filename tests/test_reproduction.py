@@ -194,7 +194,7 @@ _READ = studies.read
 @pytest.fixture
 def _roughly(monkeypatch):
     """Pictures of few pixels: drawing them is most of what such small studies take."""
-    monkeypatch.setattr(drawing, "_DPI", 20)
+    monkeypatch.setattr(drawing, "_DPI", 30)
 
 
 @pytest.mark.slow
